@@ -1,0 +1,3 @@
+//! The `closenotify` command.
+
+fn main() {}

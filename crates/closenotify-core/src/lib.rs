@@ -1,0 +1,1 @@
+//! How a TLS session ends, without I/O.

@@ -1,0 +1,1 @@
+//! A TLS-terminating relay that carries every ending through as what it was.

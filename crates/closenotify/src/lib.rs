@@ -1,0 +1,1 @@
+//! Tokio TLS streams whose every session ends right.

@@ -1,0 +1,3 @@
+//! Every script of this workspace.
+
+fn main() {}
