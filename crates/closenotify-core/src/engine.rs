@@ -1,0 +1,366 @@
+//! The engine seam: the one file that names the connection types of the TLS library.
+//!
+//! Its shape is the one that a session has: a [`HandshakeEngine`] that splits into a [`ReceivingEngine`], which takes
+//! whole records and yields plaintext or an end, and a [`SendingEngine`], which seals into the caller's buffer and is
+//! consumed by its close. rustls 0.23 keeps both directions in one object, so here the two share it behind one lock,
+//! held for CPU work only. No policy lives here: limits, endings and what an end means belong to the modules around it.
+
+use crate::alert::AlertDescription;
+use crate::error::{SendError, Violation};
+use crate::facts::SessionFacts;
+use bytes::{BufMut, BytesMut};
+use rustls::client::ClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::ServerConnection;
+use rustls::{ClientConfig, Connection, Error, HandshakeKind, PeerMisbehaved, ProtocolVersion, ServerConfig};
+use std::io::{self, BufRead as _, IoSlice, Read, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A session before its handshake is complete.
+pub(crate) struct HandshakeEngine {
+    connection: Connection,
+    /// What a client asked for; a server learns it from the ClientHello.
+    asked_for: Option<String>,
+}
+
+/// What a record did.
+pub(crate) enum Opened {
+    /// It was taken in; there may be plaintext.
+    Record,
+    /// It was the peer's close_notify.
+    CloseNotify,
+    /// It was a fatal alert.
+    Alert(AlertDescription),
+    /// It broke the protocol.
+    Violation(Violation),
+}
+
+impl HandshakeEngine {
+    pub(crate) fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, Error> {
+        let asked_for = Some(name.to_str().into_owned());
+        let connection = ClientConnection::new(config, name)?.into();
+        Ok(Self { connection, asked_for })
+    }
+
+    pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Self, Error> {
+        let connection = ServerConnection::new(config)?.into();
+        Ok(Self { connection, asked_for: None })
+    }
+
+    /// Takes in one record.
+    pub(crate) fn open(&mut self, record: &[u8]) -> Result<(), Error> {
+        feed(&mut self.connection, record).map(drop)
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        !self.connection.is_handshaking()
+    }
+
+    pub(crate) fn take_output(&mut self, output: &mut BytesMut) {
+        take_output(&mut self.connection, output);
+    }
+
+    /// To be called when [complete](Self::is_complete), with no output left.
+    pub(crate) fn split(self) -> (ReceivingEngine, SendingEngine, SessionFacts) {
+        let facts = facts(&self.connection, self.asked_for);
+        let records_left = records_left(&self.connection);
+        let shared = Arc::new(Mutex::new(Shared { connection: self.connection, state: State::Open }));
+        let sending = SendingEngine { shared: Arc::clone(&shared), records_left };
+        (ReceivingEngine { shared }, sending, facts)
+    }
+}
+
+/// The receiving direction.
+pub(crate) struct ReceivingEngine {
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl ReceivingEngine {
+    /// Locks the session for the time of one call of the receiver.
+    pub(crate) fn lock(&mut self) -> Opener<'_> {
+        Opener { shared: lock(&self.shared) }
+    }
+}
+
+/// The receiving direction while it holds the lock.
+pub(crate) struct Opener<'a> {
+    shared: MutexGuard<'a, Shared>,
+}
+
+impl Opener<'_> {
+    /// Moves plaintext to `out` until there is no more of it or no more room; returns how many bytes.
+    pub(crate) fn take_plaintext(&mut self, out: &mut impl BufMut) -> usize {
+        let mut taken = 0;
+        let mut reader = self.shared.connection.reader();
+        while out.has_remaining_mut() {
+            // An error here says that there is nothing now, or that there will be nothing more: the state of the
+            // session is read from the records, never from this reader.
+            let Ok(chunk @ [_, ..]) = reader.fill_buf() else { break };
+            let length = chunk.len().min(out.remaining_mut());
+            out.put_slice(&chunk[..length]);
+            reader.consume(length);
+            taken += length;
+        }
+        taken
+    }
+
+    /// Takes in one record. There must be no plaintext left from the one before.
+    pub(crate) fn open(&mut self, record: &[u8]) -> Opened {
+        let shared = &mut *self.shared;
+        if shared.state != State::Closed {
+            return match feed(&mut shared.connection, record) {
+                Ok(closed) => opened(closed),
+                Err(error) => {
+                    let alert = shared.connection.wants_write().then(|| alert_for(&error));
+                    shared.state = State::Failed { alert };
+                    failed(error)
+                }
+            };
+        }
+        // Our close_notify is out, and the rule is that nothing follows it. rustls wants to answer a violation with an
+        // alert all the same, and asserts in debug builds that none was sent before: what it queues is thrown away, and
+        // the assertion, which a peer could otherwise reach with one bad record, is stopped here.
+        let fed = catch_unwind(AssertUnwindSafe(|| feed(&mut shared.connection, record)));
+        shared.discard_output();
+        match fed {
+            Ok(Ok(closed)) => opened(closed),
+            Ok(Err(error)) => failed(error),
+            Err(_panic) => Opened::Violation(Violation::panicked()),
+        }
+    }
+
+    /// Marks the session as failed for a reason that rustls does not know.
+    pub(crate) fn fail(&mut self) {
+        if self.shared.state == State::Open {
+            self.shared.state = State::Failed { alert: None };
+        }
+    }
+
+    /// Whether there are bytes for the sender to write: an alert, an answer to a KeyUpdate.
+    pub(crate) fn owes(&mut self) -> bool {
+        let shared = &mut *self.shared;
+        match shared.state {
+            State::Open => {
+                // An empty write moves the queued answer to a KeyUpdate into the output and does nothing else.
+                let _ = shared.connection.writer().write(&[]);
+                shared.connection.wants_write()
+            }
+            State::Failed { .. } => shared.connection.wants_write(),
+            State::Closed => false,
+        }
+    }
+
+    /// Gives the TLS library's input buffer back, when the session is at rest.
+    pub(crate) fn shrink(&mut self) {
+        let _ = self.shared.connection.read_tls(&mut NothingNow);
+    }
+}
+
+/// The sending direction.
+pub(crate) struct SendingEngine {
+    shared: Arc<Mutex<Shared>>,
+    /// How many more records the keys may protect; `None` where the library changes keys by itself (TLS 1.3).
+    records_left: Option<u64>,
+}
+
+impl SendingEngine {
+    /// Seals as much of `plaintext` as fits the library's limit of 64 KiB and appends it to `output`, behind what was
+    /// owed. Returns how many bytes were taken.
+    pub(crate) fn seal(&mut self, plaintext: &[IoSlice<'_>], output: &mut BytesMut) -> Result<usize, SendError> {
+        let mut shared = lock(&self.shared);
+        if let Some(left) = self.records_left.as_mut() {
+            // At the limit rustls 0.23 drops the data, reports it as taken and sends a close_notify of its own.
+            *left = left.checked_sub(RECORDS_A_WRITE).ok_or(SendError::KeysExhausted)?;
+        }
+        let taken = shared.connection.writer().write_vectored(plaintext).map_err(|_fatal| SendError::SessionOver)?;
+        take_output(&mut shared.connection, output);
+        Ok(taken)
+    }
+
+    /// Appends what receiving left to be written to `output`.
+    pub(crate) fn take_owed(&mut self, output: &mut BytesMut) {
+        take_output(&mut lock(&self.shared).connection, output);
+    }
+
+    /// How the session failed, if it did: the alert that went or goes to the peer.
+    pub(crate) fn failed(&self) -> Option<Option<AlertDescription>> {
+        match lock(&self.shared).state {
+            State::Failed { alert } => Some(alert),
+            State::Open | State::Closed => None,
+        }
+    }
+
+    /// Appends a close_notify to `output`. From here on the session makes no more output. On a session that has failed
+    /// it appends only what was owed and returns how it failed.
+    pub(crate) fn close(self, output: &mut BytesMut) -> Result<(), Option<AlertDescription>> {
+        let mut shared = lock(&self.shared);
+        match shared.state {
+            State::Failed { alert } => {
+                take_output(&mut shared.connection, output);
+                Err(alert)
+            }
+            State::Open | State::Closed => {
+                shared.connection.send_close_notify();
+                take_output(&mut shared.connection, output);
+                shared.state = State::Closed;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What the two directions share.
+struct Shared {
+    connection: Connection,
+    state: State,
+}
+
+/// What sending may still do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Our close_notify was queued.
+    Closed,
+    /// A fatal alert was sent or received, or the peer broke the protocol.
+    Failed {
+        alert: Option<AlertDescription>,
+    },
+}
+
+impl Shared {
+    fn discard_output(&mut self) {
+        while self.connection.wants_write() {
+            // A sink takes everything.
+            let _ = self.connection.write_tls(&mut io::sink());
+        }
+    }
+}
+
+/// A panic in the other direction is no reason to fail here: the library marks a connection that failed.
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives one record to the library and lets it work; says whether the peer has closed.
+fn feed(connection: &mut Connection, mut record: &[u8]) -> Result<bool, Error> {
+    let mut closed = false;
+    // A call takes about 4 KiB. It takes nothing when the peer has closed, which ends the loop too.
+    while !record.is_empty() && !closed {
+        match connection.read_tls(&mut record) {
+            Ok(0) => break,
+            Ok(_) => closed = connection.process_new_packets()?.peer_has_closed(),
+            // "plaintext buffer full": the caller empties it before each record, and a record fits.
+            Err(error) => return Err(Error::General(error.to_string())),
+        }
+    }
+    Ok(closed)
+}
+
+fn opened(closed: bool) -> Opened {
+    if closed { Opened::CloseNotify } else { Opened::Record }
+}
+
+fn failed(error: Error) -> Opened {
+    match error {
+        Error::AlertReceived(alert) => Opened::Alert(u8::from(alert).into()),
+        error => Opened::Violation(Violation::tls(error)),
+    }
+}
+
+fn take_output(connection: &mut Connection, output: &mut BytesMut) {
+    while connection.wants_write() {
+        // Appending to memory takes everything and does not fail.
+        let _ = connection.write_tls(&mut output.writer());
+    }
+}
+
+/// Which alert rustls queued for an error after the handshake; it does not say, and the alert is already encrypted.
+fn alert_for(error: &Error) -> AlertDescription {
+    match error {
+        Error::DecryptError => AlertDescription::BAD_RECORD_MAC,
+        Error::PeerSentOversizedRecord => AlertDescription::RECORD_OVERFLOW,
+        Error::InappropriateMessage { .. }
+        | Error::InappropriateHandshakeMessage { .. }
+        | Error::PeerMisbehaved(
+            PeerMisbehaved::KeyEpochWithPendingFragment | PeerMisbehaved::IllegalMiddleboxChangeCipherSpec,
+        ) => AlertDescription::UNEXPECTED_MESSAGE,
+        Error::PeerMisbehaved(_) => AlertDescription::ILLEGAL_PARAMETER,
+        Error::InvalidMessage(message) => u8::from(rustls::AlertDescription::from(message.clone())).into(),
+        // A warning where TLS 1.3 allows none.
+        _ => AlertDescription::DECODE_ERROR,
+    }
+}
+
+fn facts(connection: &Connection, asked_for: Option<String>) -> SessionFacts {
+    let server_name = match connection {
+        Connection::Client(_) => asked_for,
+        Connection::Server(server) => server.server_name().map(str::to_owned),
+    };
+    SessionFacts {
+        version: connection.protocol_version().unwrap_or(ProtocolVersion::Unknown(0)),
+        cipher_suite: connection
+            .negotiated_cipher_suite()
+            .map_or(rustls::CipherSuite::Unknown(0), |suite| suite.suite()),
+        alpn: connection.alpn_protocol().map(<[u8]>::to_vec),
+        server_name,
+        peer_certificates: connection.peer_certificates().unwrap_or_default().to_vec(),
+        resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+    }
+}
+
+fn records_left(connection: &Connection) -> Option<u64> {
+    if connection.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
+        return None;
+    }
+    let limit = connection.negotiated_cipher_suite().map_or(u64::MAX, |suite| match suite {
+        rustls::SupportedCipherSuite::Tls12(suite) => suite.common.confidentiality_limit,
+        rustls::SupportedCipherSuite::Tls13(suite) => suite.common.confidentiality_limit,
+    });
+    // The handshake and the alerts have their share too.
+    Some(limit - limit.min(RECORDS_A_WRITE))
+}
+
+/// A source that has nothing now.
+struct NothingNow;
+
+impl Read for NothingNow {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+}
+
+/// More records than one call of [`SendingEngine::seal`] can make of 64 KiB.
+const RECORDS_A_WRITE: u64 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Handshake, Progress};
+    use testkit::certs::{Authority, TlsVersion};
+
+    /// What rustls would do at the limit is to drop the data, report it as taken, and send a close_notify.
+    #[test]
+    fn exhausted_keys_refuse_data_instead_of_dropping_it() {
+        let authority = Authority::new();
+        let mut client =
+            Handshake::client(authority.client_config(TlsVersion::V12), "localhost".try_into().unwrap()).unwrap();
+        let mut server = Handshake::server(authority.server_config(TlsVersion::V12)).unwrap();
+        let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
+        loop {
+            client.take_output(&mut to_server);
+            let at_server = server.advance(&mut to_server).unwrap();
+            server.take_output(&mut to_client);
+            if (client.advance(&mut to_client).unwrap(), at_server) == (Progress::Complete, Progress::Complete) {
+                break;
+            }
+        }
+        let mut sender = client.into_session().sender;
+        sender.engine.records_left = Some(RECORDS_A_WRITE);
+        let mut output = BytesMut::new();
+        assert_eq!(sender.write(&[IoSlice::new(b"last")], &mut output), Ok(4));
+        let before = output.len();
+        assert_eq!(sender.write(&[IoSlice::new(b"more")], &mut output), Err(SendError::KeysExhausted));
+        assert_eq!(output.len(), before);
+    }
+}

@@ -1,0 +1,65 @@
+//! What the handshake agreed on, in one struct that outlives the handshake.
+
+use rustls::pki_types::CertificateDer;
+use rustls::{CipherSuite, ProtocolVersion};
+
+/// What the handshake agreed on.
+///
+/// The methods that rustls' connections also have carry the same names.
+#[derive(Clone, Debug)]
+pub struct SessionFacts {
+    pub(crate) version: ProtocolVersion,
+    pub(crate) cipher_suite: CipherSuite,
+    pub(crate) alpn: Option<Vec<u8>>,
+    pub(crate) server_name: Option<String>,
+    pub(crate) peer_certificates: Vec<CertificateDer<'static>>,
+    pub(crate) resumed: bool,
+}
+
+impl SessionFacts {
+    /// The protocol version: TLS 1.2 or TLS 1.3.
+    pub fn protocol_version(&self) -> ProtocolVersion {
+        self.version
+    }
+
+    /// The version as people write it: `TLSv1.2`, `TLSv1.3`.
+    pub fn version_name(&self) -> &'static str {
+        match self.version {
+            ProtocolVersion::TLSv1_2 => "TLSv1.2",
+            ProtocolVersion::TLSv1_3 => "TLSv1.3",
+            _ => "unknown",
+        }
+    }
+
+    /// The cipher suite.
+    pub fn negotiated_cipher_suite(&self) -> CipherSuite {
+        self.cipher_suite
+    }
+
+    /// The suite's name in the registry, as `TLS_AES_256_GCM_SHA384`.
+    pub fn cipher_suite_name(&self) -> String {
+        // rustls writes the 1.3 suites `TLS13_…`; the registry does not.
+        format!("{:?}", self.cipher_suite).replacen("TLS13_", "TLS_", 1)
+    }
+
+    /// The protocol agreed on by ALPN (RFC 7301); `None` when none was offered or accepted.
+    pub fn alpn_protocol(&self) -> Option<&[u8]> {
+        self.alpn.as_deref()
+    }
+
+    /// At a server the name that the client asked for (SNI, RFC 6066 section 3), `None` when it sent none; at a client
+    /// the name or address that it asked for.
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    /// The peer's certificate chain, the peer's own first; `None` when it showed none.
+    pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        (!self.peer_certificates.is_empty()).then_some(self.peer_certificates.as_slice())
+    }
+
+    /// Whether an earlier session was resumed.
+    pub fn resumed(&self) -> bool {
+        self.resumed
+    }
+}

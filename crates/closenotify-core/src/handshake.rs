@@ -1,0 +1,146 @@
+//! The handshake as an object that takes ciphertext, makes ciphertext, and turns into a session when it is complete.
+//!
+//! It does not time itself and does not read or write: its owner does, and owns the deadline.
+
+use crate::ending::TransportEnd;
+use crate::engine::HandshakeEngine;
+use crate::error::HandshakeError;
+use crate::facts::SessionFacts;
+use crate::receiver::{Receiver, truncated_at};
+use crate::record::{Walk, walk};
+use crate::sender::Sender;
+use bytes::{Buf as _, BytesMut};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, Error, ServerConfig};
+use std::fmt;
+use std::sync::Arc;
+
+/// A TLS session before its handshake is complete.
+///
+/// Call [`advance`](Self::advance) whenever ciphertext has arrived (a client also once before any has), and after each call
+/// [`take_output`](Self::take_output) and write that to the peer: it holds our flights, and after an error the alert
+/// that tells the peer why. When `advance` says [`Progress::Complete`] and the output is taken, [`into_session`](Self::into_session).
+pub struct Handshake {
+    engine: HandshakeEngine,
+    silent: bool,
+}
+
+/// How far a handshake is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// More ciphertext is needed.
+    NeedInput,
+    /// The handshake is complete. What is left in the input belongs to the session's [`Receiver`].
+    Complete,
+}
+
+/// A session after its handshake: two halves and the facts.
+pub struct Session {
+    /// The direction from the peer.
+    pub receiver: Receiver,
+    /// The direction to the peer.
+    pub sender: Sender,
+    /// What was agreed on.
+    pub facts: SessionFacts,
+}
+
+impl Handshake {
+    /// A handshake as a client that wants to talk to `name`.
+    ///
+    /// # Errors
+    ///
+    /// When rustls refuses the configuration.
+    pub fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, Error> {
+        Ok(Self::new(HandshakeEngine::client(config, name)?))
+    }
+
+    /// A handshake as a server.
+    ///
+    /// # Errors
+    ///
+    /// When rustls refuses the configuration.
+    pub fn server(config: Arc<ServerConfig>) -> Result<Self, Error> {
+        Ok(Self::new(HandshakeEngine::server(config)?))
+    }
+
+    fn new(engine: HandshakeEngine) -> Self {
+        Self { engine, silent: true }
+    }
+
+    /// Takes the whole records at the front of `input` one by one, until the handshake is complete or there are no more.
+    /// Bytes behind the record that completes it stay in `input`.
+    ///
+    /// # Errors
+    ///
+    /// When the peer refuses, closes (a `close_notify` here is an error), or sends what cannot be accepted. The handshake is
+    /// over then; [`take_output`](Self::take_output) may hold an alert for the peer.
+    pub fn advance(&mut self, input: &mut BytesMut) -> Result<Progress, HandshakeError> {
+        while !self.engine.is_complete() {
+            self.silent &= input.is_empty();
+            let (length, malformed) = match walk(input) {
+                Walk::Incomplete => return Ok(Progress::NeedInput),
+                Walk::Record(length) => (length, false),
+                Walk::Malformed(length) => (length, true),
+            };
+            let plain_http = looks_like_http(input);
+            let fed = self.engine.open(&input[..length]);
+            input.advance(length);
+            match fed {
+                Err(Error::AlertReceived(alert)) => return Err(HandshakeError::Alert(u8::from(alert).into())),
+                _ if malformed => return Err(HandshakeError::NotTls { plain_http }),
+                Err(error) => return Err(HandshakeError::Refused(error)),
+                Ok(()) => {}
+            }
+        }
+        Ok(Progress::Complete)
+    }
+
+    /// Appends what is to be written to the peer to `output`.
+    pub fn take_output(&mut self, output: &mut BytesMut) {
+        self.engine.take_output(output);
+    }
+
+    /// What it means that the transport ended now, with `input` unread.
+    pub fn transport_ended(&self, end: TransportEnd, input: &BytesMut) -> HandshakeError {
+        match end {
+            TransportEnd::Eof => {
+                HandshakeError::Truncated { at: truncated_at(input), silent: self.silent && input.is_empty() }
+            }
+            TransportEnd::Reset => HandshakeError::Reset,
+            TransportEnd::Failed(kind) => HandshakeError::Failed(kind),
+            TransportEnd::TimedOut(deadline) => HandshakeError::TimedOut(deadline),
+            TransportEnd::Abandoned => HandshakeError::Failed(std::io::ErrorKind::Interrupted),
+        }
+    }
+
+    /// The session.
+    ///
+    /// # Panics
+    ///
+    /// When the handshake is not complete, which is a fault of the caller that no peer can cause.
+    pub fn into_session(self) -> Session {
+        assert!(self.engine.is_complete(), "into_session before `advance` said Progress::Complete");
+        let (receiving, sending, facts) = self.engine.split();
+        Session { receiver: Receiver::new(receiving), sender: Sender::new(sending), facts }
+    }
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake").field("complete", &self.engine.is_complete()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("facts", &self.facts).finish_non_exhaustive()
+    }
+}
+
+/// Whether the bytes, at least five, begin with an HTTP/1 method or the HTTP/2 preface.
+fn looks_like_http(input: &[u8]) -> bool {
+    METHODS.iter().any(|method| method.bytes().zip(input).all(|(expected, seen)| expected == *seen))
+}
+
+const METHODS: [&str; 10] =
+    ["GET ", "HEAD ", "POST ", "PUT ", "DELETE ", "OPTIONS ", "PATCH ", "TRACE ", "CONNECT ", "PRI "];
