@@ -286,7 +286,7 @@ fn alert_for(error: &Error) -> AlertDescription {
             PeerMisbehaved::KeyEpochWithPendingFragment | PeerMisbehaved::IllegalMiddleboxChangeCipherSpec,
         ) => AlertDescription::UNEXPECTED_MESSAGE,
         Error::PeerMisbehaved(_) => AlertDescription::ILLEGAL_PARAMETER,
-        Error::InvalidMessage(message) => u8::from(rustls::AlertDescription::from(message.clone())).into(),
+        Error::InvalidMessage(message) => u8::from(rustls::AlertDescription::from(*message)).into(),
         // A warning where TLS 1.3 allows none.
         _ => AlertDescription::DECODE_ERROR,
     }

@@ -1,1 +1,94 @@
-//! Tokio TLS streams whose every session ends right.
+//! Tokio TLS streams whose every session ends right, over rustls.
+//!
+//! A TLS session is two one-way streams. Each ends on its own, by its own `close_notify`; everything else (a bare FIN, a
+//! reset, a fatal alert, a deadline) is some other ending, and means something else. This crate says which:
+//!
+//! - [`TlsConnector`] and [`TlsAcceptor`] make [`client::TlsStream`] and [`server::TlsStream`]; names and shapes are those of
+//!   tokio-rustls where the meaning is the same.
+//! - Each half's ending is a typed value: [`received_ending`](TlsStream::received_ending),
+//!   [`sent_ending`](TlsStream::sent_ending).
+//! - A missing `close_notify` is an error unless you say that your protocol frames its own messages ([`Truncation`]).
+//! - [`into_split`](TlsStream::into_split) gives two halves that own their half of the transport.
+//! - Closing comes in three strengths: [`shutdown`](tokio::io::AsyncWriteExt::shutdown) ends the sending half and leaves the
+//!   other open; [`close`](TlsStream::close) ends both within bounds and loses nothing; [`end_tls`](TlsStream::end_tls) ends
+//!   TLS and gives the transport back.
+//! - No task ever wakes itself, whatever the peer sends.
+//!
+//! # Example
+//!
+//! ```
+//! use closenotify::{Linger, ReceivedEnding, SentEnding, TlsAcceptor, TlsConnector};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let authority = testkit::certs::Authority::new();
+//! # let server_config = authority.server_config(testkit::certs::TlsVersion::Both);
+//! # let client_config = authority.client_config(testkit::certs::TlsVersion::Both);
+//! let (to_server, to_client) = tokio::io::duplex(1024);
+//! let server = tokio::spawn(async move {
+//!     let mut stream = TlsAcceptor::from(server_config).accept(to_client).await?;
+//!     let mut request = String::new();
+//!     stream.read_to_string(&mut request).await?; // returns at the client's close_notify
+//!     stream.write_all(b"whole answer").await?; // and the answer still flows
+//!     std::io::Result::Ok(stream.close(Linger::default()).await)
+//! });
+//!
+//! let mut stream = TlsConnector::from(client_config).connect("localhost".try_into()?, to_server).await?;
+//! stream.write_all(b"request").await?;
+//! stream.shutdown().await?; // our close_notify: the request is whole
+//! let mut answer = String::new();
+//! stream.read_to_string(&mut answer).await?; // an error if the answer were cut
+//! assert_eq!(answer, "whole answer");
+//! drop(stream);
+//!
+//! let ended = server.await??;
+//! assert!(matches!(ended.received, ReceivedEnding::CloseNotify { .. }));
+//! assert_eq!(ended.sent, SentEnding::CloseNotify);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Errors and their [`ErrorKind`](std::io::ErrorKind)
+//!
+//! | what happened | kind | source |
+//! |---|---|---|
+//! | the connection ended without close_notify | `UnexpectedEof` | [`ReadError`] |
+//! | the peer reset the connection | `ConnectionReset` | [`ReadError`] |
+//! | the peer sent a fatal alert | `ConnectionAborted` | [`ReadError`] |
+//! | the peer broke the protocol | `InvalidData` | [`ReadError`] |
+//! | reading the transport failed otherwise | the transport's | [`ReadError`] |
+//! | a write after our own close | `BrokenPipe` | [`WriteError`] |
+//! | a write on a session that a fatal error ended | `ConnectionAborted` | [`WriteError`] |
+//! | a TLS 1.2 session whose keys are used up | `Other` | [`WriteError`] |
+//! | the transport took no byte of a write | `WriteZero` | [`WriteError`] |
+//! | writing the transport failed otherwise | the transport's | [`WriteError`] |
+//! | the handshake did not come about | see [`HandshakeError::io_kind`] | [`HandshakeError`] |
+//!
+//! An error of a half is answered again on every later call: it never turns into an end or into data.
+
+mod accept;
+pub mod client;
+mod close;
+mod connect;
+mod error;
+mod handshake;
+mod link;
+mod reading;
+pub mod server;
+mod split;
+mod stream;
+mod writing;
+
+pub use accept::{Accept, TlsAcceptor};
+pub use close::{EndTlsError, EndTlsFault, Ended, Linger};
+pub use closenotify_core::{
+    AlertDescription, Deadline, HandshakeError, ReceivedEnding, SendError, SentEnding, SessionFacts, TruncatedAt,
+    Violation, io_kind_word,
+};
+pub use connect::{Connect, TlsConnector};
+pub use error::{ReadError, WriteError};
+pub use handshake::Fallible;
+pub use reading::Truncation;
+pub use split::{ReadHalf, ReuniteError, SplitTransport, WriteHalf};
+pub use stream::TlsStream;

@@ -1,0 +1,98 @@
+//! TLS as a server.
+
+use crate::handshake::{Fallible, Handshaking, Settings, io_error};
+use crate::reading::Truncation;
+use crate::server::TlsStream;
+use closenotify_core::Handshake;
+use rustls::ServerConfig;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Makes TLS sessions as a server.
+#[derive(Clone)]
+pub struct TlsAcceptor {
+    config: Arc<ServerConfig>,
+    settings: Settings,
+}
+
+impl TlsAcceptor {
+    /// Sets how long a handshake may take, its alert included; 10 seconds when not set. It runs on Tokio's clock.
+    #[must_use]
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.handshake_timeout = timeout;
+        self
+    }
+
+    /// Sets what a missing close_notify is on the streams made here; an error when not set.
+    #[must_use]
+    pub fn truncation(mut self, truncation: Truncation) -> Self {
+        self.settings.truncation = truncation;
+        self
+    }
+
+    /// Handshakes over `stream` with a client.
+    ///
+    /// # Errors
+    ///
+    /// The future answers an [`io::Error`] whose source is a [`HandshakeError`](crate::HandshakeError). An alert that says
+    /// why has been sent then, if the peer took it.
+    pub fn accept<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: T) -> Accept<T> {
+        Accept(Handshaking::new(stream, Handshake::server(Arc::clone(&self.config)), self.settings))
+    }
+}
+
+impl From<Arc<ServerConfig>> for TlsAcceptor {
+    fn from(config: Arc<ServerConfig>) -> Self {
+        Self { config, settings: Settings::default() }
+    }
+}
+
+impl fmt::Debug for TlsAcceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsAcceptor").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// A server's handshake under way: made by [`TlsAcceptor::accept`].
+///
+/// Dropping it drops the transport, with no alert: the peer sees an unfinished handshake.
+#[derive(Debug)]
+#[must_use = "a handshake does nothing until it is awaited"]
+pub struct Accept<T>(Handshaking<T>);
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Accept<T> {
+    /// The same handshake, which gives the transport back when it fails.
+    pub fn into_fallible(self) -> Fallible<Self> {
+        Fallible(self)
+    }
+
+    /// The transport; `None` after the future has answered.
+    pub fn get_ref(&self) -> Option<&T> {
+        self.0.get_ref()
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Future for Accept<T> {
+    type Output = io::Result<TlsStream<T>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.0.poll(cx));
+        Poll::Ready(result.map(TlsStream).map_err(|(error, _io)| io_error(error)))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Future for Fallible<Accept<T>> {
+    type Output = Result<TlsStream<T>, (io::Error, T)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.0.0.poll(cx));
+        Poll::Ready(result.map(TlsStream).map_err(|(error, io)| (io_error(error), io)))
+    }
+}

@@ -1,0 +1,98 @@
+//! TLS as a client.
+
+use crate::client::TlsStream;
+use crate::handshake::{Fallible, Handshaking, Settings, io_error};
+use crate::reading::Truncation;
+use closenotify_core::Handshake;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Makes TLS sessions as a client.
+#[derive(Clone)]
+pub struct TlsConnector {
+    config: Arc<ClientConfig>,
+    settings: Settings,
+}
+
+impl TlsConnector {
+    /// Sets how long a handshake may take, its alert included; 10 seconds when not set. It runs on Tokio's clock.
+    #[must_use]
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.handshake_timeout = timeout;
+        self
+    }
+
+    /// Sets what a missing close_notify is on the streams made here; an error when not set.
+    #[must_use]
+    pub fn truncation(mut self, truncation: Truncation) -> Self {
+        self.settings.truncation = truncation;
+        self
+    }
+
+    /// Handshakes over `stream` with the server called `domain`.
+    ///
+    /// # Errors
+    ///
+    /// The future answers an [`io::Error`] whose source is a [`HandshakeError`](crate::HandshakeError). An alert that says
+    /// why has been sent then, if the peer took it.
+    pub fn connect<T: AsyncRead + AsyncWrite + Unpin>(&self, domain: ServerName<'static>, stream: T) -> Connect<T> {
+        Connect(Handshaking::new(stream, Handshake::client(Arc::clone(&self.config), domain), self.settings))
+    }
+}
+
+impl From<Arc<ClientConfig>> for TlsConnector {
+    fn from(config: Arc<ClientConfig>) -> Self {
+        Self { config, settings: Settings::default() }
+    }
+}
+
+impl fmt::Debug for TlsConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsConnector").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// A client's handshake under way: made by [`TlsConnector::connect`].
+///
+/// Dropping it drops the transport, with no alert: the peer sees an unfinished handshake.
+#[derive(Debug)]
+#[must_use = "a handshake does nothing until it is awaited"]
+pub struct Connect<T>(Handshaking<T>);
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Connect<T> {
+    /// The same handshake, which gives the transport back when it fails.
+    pub fn into_fallible(self) -> Fallible<Self> {
+        Fallible(self)
+    }
+
+    /// The transport; `None` after the future has answered.
+    pub fn get_ref(&self) -> Option<&T> {
+        self.0.get_ref()
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Future for Connect<T> {
+    type Output = io::Result<TlsStream<T>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.0.poll(cx));
+        Poll::Ready(result.map(TlsStream).map_err(|(error, _io)| io_error(error)))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Future for Fallible<Connect<T>> {
+    type Output = Result<TlsStream<T>, (io::Error, T)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.0.0.poll(cx));
+        Poll::Ready(result.map(TlsStream).map_err(|(error, io)| (io_error(error), io)))
+    }
+}

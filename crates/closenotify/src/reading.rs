@@ -1,0 +1,217 @@
+//! The receiving direction over a transport: fills the core's input, delivers plaintext, answers the ending.
+//!
+//! It polls the transport for reading only. What receiving makes us owe the peer it reports; who writes that is the
+//! business of the stream around it.
+
+use crate::error::ReadError;
+use crate::link::Link;
+use bytes::{Buf as _, BufMut, BytesMut};
+use closenotify_core::{Read, ReceivedEnding, Receiver, SenderOwes, TransportEnd};
+use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+/// What a missing `close_notify` is to the reader. The ending is recorded either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Truncation {
+    /// A read fails with [`UnexpectedEof`](io::ErrorKind::UnexpectedEof): the right answer wherever the end of the stream
+    /// is the end of the message.
+    #[default]
+    Error,
+    /// A read answers an ordinary end: for protocols that frame their own messages, and notice what is missing. Only a
+    /// connection that ended between two records is taken so; inside a record data is known to be missing.
+    AsEof,
+}
+
+#[derive(Debug)]
+pub(crate) struct Reading {
+    receiver: Receiver,
+    input: BytesMut,
+    /// Plaintext taken for [`AsyncBufRead`](tokio::io::AsyncBufRead) and not consumed yet.
+    plain: BytesMut,
+    truncation: Truncation,
+    /// Whether the peer waits for bytes that the sender must write.
+    owes: bool,
+}
+
+impl Reading {
+    pub(crate) fn new(receiver: Receiver, input: BytesMut, truncation: Truncation) -> Self {
+        Self { receiver, input, plain: BytesMut::new(), truncation, owes: false }
+    }
+
+    /// Puts at least one byte of plaintext into `out`, or none at the end. `out` must have room.
+    pub(crate) fn poll_read<R: AsyncRead + Unpin>(
+        &mut self,
+        io: &mut R,
+        link: &Link,
+        cx: &mut Context<'_>,
+        out: &mut impl BufMut,
+    ) -> Poll<io::Result<()>> {
+        if !self.plain.is_empty() {
+            let length = self.plain.len().min(out.remaining_mut());
+            out.put_slice(&self.plain[..length]);
+            self.consume(length);
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            let (read, SenderOwes(owes)) = self.receiver.read(&mut self.input, out);
+            self.owes |= owes;
+            match read {
+                Read::Data(_) => return Poll::Ready(Ok(())),
+                Read::Ended => return Poll::Ready(self.end()),
+                Read::NeedInput => ready!(self.poll_fill_input(io, link, cx)),
+            }
+        }
+    }
+
+    /// Plaintext without a copy into the caller's buffer: empty at the end only.
+    pub(crate) fn poll_fill_buf<R: AsyncRead + Unpin>(
+        &mut self,
+        io: &mut R,
+        link: &Link,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.plain.is_empty() {
+            let mut out = std::mem::take(&mut self.plain).limit(PLAIN_MAX);
+            let polled = self.poll_read(io, link, cx, &mut out);
+            self.plain = out.into_inner();
+            ready!(polled)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// What [`poll_fill_buf`](Self::poll_fill_buf) has got.
+    pub(crate) fn buffer(&self) -> &[u8] {
+        &self.plain
+    }
+
+    pub(crate) fn consume(&mut self, amount: usize) {
+        self.plain.advance(amount);
+        if self.plain.is_empty() {
+            self.plain = BytesMut::new();
+        }
+    }
+
+    /// Reads on and throws away, decrypting while the half is open, until the transport ends or `budget` bytes were
+    /// thrown away.
+    pub(crate) fn poll_discard<R: AsyncRead + Unpin>(
+        &mut self,
+        io: &mut R,
+        link: &Link,
+        cx: &mut Context<'_>,
+        discarded: &mut u64,
+        budget: u64,
+    ) -> Poll<()> {
+        *discarded += self.plain.len() as u64;
+        self.plain = BytesMut::new();
+        while *discarded < budget {
+            if self.received_ending().is_none() {
+                let mut scrap = BytesMut::new().limit(PLAIN_MAX);
+                let _ended = ready!(self.poll_read(io, link, cx, &mut scrap));
+                *discarded += scrap.get_ref().len() as u64;
+                continue;
+            }
+            // Behind a close_notify there are raw bytes, whatever they look like; behind any other ending, nothing.
+            if !matches!(self.received_ending(), Some(ReceivedEnding::CloseNotify { .. })) {
+                return Poll::Ready(());
+            }
+            *discarded += self.input.len() as u64;
+            self.input = BytesMut::with_capacity(PLAIN_MAX);
+            match poll_read_buf(io, cx, &mut self.input) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                Poll::Pending => {
+                    self.input = BytesMut::new();
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    pub(crate) fn received_ending(&self) -> Option<&ReceivedEnding> {
+        // While plaintext waits, the end has not been seen yet.
+        self.receiver.ending().filter(|_| self.plain.is_empty())
+    }
+
+    /// Records that we gave up, unless an ending is recorded already.
+    pub(crate) fn give_up(&mut self, end: TransportEnd) -> ReceivedEnding {
+        self.receiver.transport_ended(end, &self.input);
+        self.receiver.ending().cloned().unwrap_or(ReceivedEnding::Abandoned)
+    }
+
+    /// The raw bytes behind the end of TLS.
+    pub(crate) fn into_trailing(self) -> BytesMut {
+        self.input
+    }
+
+    pub(crate) fn owes(&mut self) -> &mut bool {
+        &mut self.owes
+    }
+
+    pub(crate) fn set_truncation(&mut self, truncation: Truncation) {
+        self.truncation = truncation;
+    }
+
+    fn end(&self) -> io::Result<()> {
+        match self.receiver.ending() {
+            Some(ReceivedEnding::CloseNotify { .. }) | None => Ok(()),
+            Some(ReceivedEnding::Truncated { at: closenotify_core::TruncatedAt::Boundary })
+                if self.truncation == Truncation::AsEof =>
+            {
+                Ok(())
+            }
+            Some(ending) => Err(ReadError::io(ending)),
+        }
+    }
+
+    /// Gets more ciphertext, or tells the receiver that there is no more.
+    fn poll_fill_input<R: AsyncRead + Unpin>(&mut self, io: &mut R, link: &Link, cx: &mut Context<'_>) -> Poll<()> {
+        if self.input.capacity() - self.input.len() < RECORD_MAX {
+            self.input.reserve(INPUT_MAX - self.input.len());
+        }
+        let end = match poll_read_buf(io, cx, &mut self.input) {
+            Poll::Ready(Ok(1..)) => return Poll::Ready(()),
+            Poll::Ready(Ok(0)) if link.was_reset() => TransportEnd::Reset,
+            Poll::Ready(Ok(0)) => TransportEnd::Eof,
+            Poll::Ready(Err(error)) => TransportEnd::from(error.kind()),
+            Poll::Pending => {
+                self.rest();
+                return Poll::Pending;
+            }
+        };
+        self.receiver.transport_ended(end, &self.input);
+        self.input = BytesMut::new();
+        Poll::Ready(())
+    }
+
+    /// Gives buffers back while there is nothing to read.
+    fn rest(&mut self) {
+        if self.input.len() <= KEPT_AT_REST {
+            // An exact copy of the part of a record that is there; nothing at all where there is none.
+            self.input = BytesMut::from(&self.input[..]);
+            self.receiver.shrink();
+        }
+    }
+}
+
+fn poll_read_buf<R: AsyncRead + Unpin>(
+    io: &mut R,
+    cx: &mut Context<'_>,
+    buf: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    pin!(io.read_buf(buf)).poll(cx)
+}
+
+/// The longest record: header and ciphertext (RFC 5246 section 6.2.3).
+const RECORD_MAX: usize = 5 + (1 << 14) + 2048;
+
+/// The most ciphertext that is held, in bytes. One read of the transport fills it.
+const INPUT_MAX: usize = 64 * 1024;
+
+/// The most plaintext that is held for `poll_fill_buf`, in bytes.
+const PLAIN_MAX: usize = 16 * 1024;
+
+/// Up to this many bytes of a record's beginning are moved to a buffer of their own size while the rest is awaited.
+const KEPT_AT_REST: usize = 4096;

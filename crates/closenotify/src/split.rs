@@ -1,0 +1,349 @@
+//! Two halves for two tasks, each with its own half of the transport.
+//!
+//! The halves share the session's lock, which is held for CPU work only (in the core), and the place where the transport's
+//! write half lies. That place is never waited for with a blocked thread while the transport is polled: who finds it taken
+//! leaves a mark and its waker, and who lets go looks for the mark.
+
+use crate::link::{Link, Side};
+use crate::reading::Reading;
+use crate::stream::{Stream, TlsStream};
+use crate::writing::{Extent, Writing};
+use crate::{client, server};
+use closenotify_core::{ReceivedEnding, SentEnding, SessionFacts};
+use std::error::Error;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
+
+/// A transport that splits into a half for reading and a half for writing, each usable in a task of its own.
+///
+/// Dropping the write half must end the transport's sending direction, as Tokio's owned halves do, or at least send no more.
+pub trait SplitTransport: AsyncRead + AsyncWrite + Unpin + Sized {
+    /// The half for reading.
+    type ReadHalf: AsyncRead + Unpin;
+    /// The half for writing.
+    type WriteHalf: AsyncWrite + Unpin;
+
+    /// Splits.
+    fn split(self) -> (Self::ReadHalf, Self::WriteHalf);
+
+    /// Puts two halves of one transport together again. It is called with halves that [`split`](Self::split) has given in
+    /// one call.
+    fn reunite(read: Self::ReadHalf, write: Self::WriteHalf) -> Self;
+}
+
+/// The receiving half of a session, with its half of the transport.
+///
+/// It writes what receiving makes us owe the peer (the answer to a KeyUpdate, a fatal alert) whenever the writer is not at
+/// it, also when the writer is never polled.
+///
+/// Dropping it gives up receiving (the ending would be `Abandoned`); the sending half goes on. What the peer still sends
+/// stays unread in the transport, and a TCP socket closed over unread data is reset by its kernel: to lose nothing, keep
+/// it, [`reunite`](Self::reunite) and [`close`](TlsStream::close).
+pub struct ReadHalf<T: SplitTransport> {
+    io: T::ReadHalf,
+    reading: Reading,
+    shared: Arc<Shared<T>>,
+    facts: SessionFacts,
+    role: Role,
+}
+
+/// The sending half of a session, with its half of the transport.
+///
+/// Dropping it while it is open is an abort: what the transport has not taken is thrown away, no close_notify is sent, and
+/// the transport's sending direction ends, so that the peer can tell that the message is unfinished. The receiving half goes
+/// on.
+pub struct WriteHalf<T: SplitTransport> {
+    /// `None` only while it is taken apart.
+    shared: Option<Arc<Shared<T>>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Role {
+    Client,
+    Server,
+}
+
+pub(crate) fn split<T: SplitTransport>(stream: Stream<T>, role: Role) -> (ReadHalf<T>, WriteHalf<T>) {
+    let (read, write) = stream.io.split();
+    let shared = Arc::new(Shared {
+        place: Mutex::new(Place { io: Some(write), writing: stream.writing }),
+        link: stream.link,
+        writer_turned_away: AtomicBool::new(false),
+        reader_turned_away: AtomicBool::new(false),
+    });
+    let write_half = WriteHalf { shared: Some(Arc::clone(&shared)) };
+    (ReadHalf { io: read, reading: stream.reading, shared, facts: stream.facts, role }, write_half)
+}
+
+impl<T: SplitTransport> ReadHalf<T> {
+    /// How the half ended; `None` while it is open or plaintext in front of the end is unread. Once there, it never
+    /// changes.
+    pub fn received_ending(&self) -> Option<&ReceivedEnding> {
+        self.reading.received_ending()
+    }
+
+    /// What the handshake agreed on.
+    pub fn facts(&self) -> &SessionFacts {
+        &self.facts
+    }
+
+    /// Puts the two halves of one session together again.
+    ///
+    /// # Errors
+    ///
+    /// [`ReuniteError`] gives both back when they are of different sessions.
+    #[expect(clippy::result_large_err, reason = "the error gives back what the call took, and is rare")]
+    pub fn reunite(self, mut write: WriteHalf<T>) -> Result<TlsStream<T>, ReuniteError<T>> {
+        if !write.shared.as_ref().is_some_and(|shared| Arc::ptr_eq(shared, &self.shared)) {
+            return Err(ReuniteError(self, write));
+        }
+        // The two halves held the only two references.
+        drop(write.shared.take());
+        let Self { io, reading, shared, facts, role } = self;
+        let shared = Arc::into_inner(shared).expect("the halves hold the only references");
+        let place = shared.place.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let write = place.io.expect("only dropping the write half takes the transport away");
+        let stream = Stream { io: T::reunite(io, write), reading, writing: place.writing, link: shared.link, facts };
+        Ok(match role {
+            Role::Client => client::TlsStream(stream).into(),
+            Role::Server => server::TlsStream(stream).into(),
+        })
+    }
+
+    fn pay_owed(&mut self, cx: &Context<'_>) {
+        if *self.reading.owes() {
+            let paid = self.shared.poll(Side::Reader, cx, |io, writing, link, cx| writing.poll_flush(io, link, cx));
+            *self.reading.owes() = paid.is_pending();
+        }
+    }
+}
+
+impl<T: SplitTransport> AsyncRead for ReadHalf<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let this = self.get_mut();
+        let polled = this.reading.poll_read(&mut this.io, &this.shared.link, cx, buf);
+        this.pay_owed(cx);
+        polled
+    }
+}
+
+impl<T: SplitTransport> AsyncBufRead for ReadHalf<T> {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        let polled = this.reading.poll_fill_buf(&mut this.io, &this.shared.link, cx);
+        this.pay_owed(cx);
+        ready!(polled)?;
+        Poll::Ready(Ok(this.reading.buffer()))
+    }
+
+    fn consume(self: Pin<&mut Self>, amount: usize) {
+        self.get_mut().reading.consume(amount);
+    }
+}
+
+impl<T: SplitTransport> Drop for WriteHalf<T> {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.link.leave(Side::Writer);
+            // The reader may be in the middle of one poll of the transport, which does not block.
+            let mut place = shared.lock();
+            place.writing.abort(SentEnding::Aborted);
+            drop(place.io.take());
+        }
+    }
+}
+
+impl<T: SplitTransport> WriteHalf<T> {
+    /// How the half ended; `None` while it is open or its end is not on the wire. Once there, it never changes.
+    pub fn sent_ending(&self) -> Option<SentEnding> {
+        self.shared.as_ref()?.lock().writing.sent_ending().cloned()
+    }
+
+    fn poll<R>(
+        &self,
+        cx: &Context<'_>,
+        poll: impl FnOnce(&mut T::WriteHalf, &mut Writing, &Link, &mut Context<'_>) -> Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        let shared = self.shared.as_ref().expect("only reunite takes it, and the half with it");
+        shared.poll(Side::Writer, cx, poll)
+    }
+}
+
+impl<T: SplitTransport> AsyncWrite for WriteHalf<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll(cx, |io, writing, link, cx| writing.poll_write(io, link, cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll(cx, |io, writing, link, cx| writing.poll_flush(io, link, cx))
+    }
+
+    /// Flushes, sends `close_notify`, flushes, ends the transport's sending direction. Idempotent. Reading goes on.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll(cx, |io, writing, link, cx| writing.poll_end(io, link, cx, Extent::Transport))
+    }
+}
+
+impl<T: SplitTransport> fmt::Debug for ReadHalf<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadHalf").field("reading", &self.reading).finish_non_exhaustive()
+    }
+}
+
+impl<T: SplitTransport> fmt::Debug for WriteHalf<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteHalf").finish_non_exhaustive()
+    }
+}
+
+/// Two halves of different sessions, given back.
+pub struct ReuniteError<T: SplitTransport>(pub ReadHalf<T>, pub WriteHalf<T>);
+
+impl<T: SplitTransport> fmt::Debug for ReuniteError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ReuniteError").field(&self.0).field(&self.1).finish()
+    }
+}
+
+impl<T: SplitTransport> fmt::Display for ReuniteError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the two halves are of different sessions")
+    }
+}
+
+impl<T: SplitTransport> Error for ReuniteError<T> {}
+
+/// What the halves share.
+struct Shared<T: SplitTransport> {
+    place: Mutex<Place<T::WriteHalf>>,
+    link: Link,
+    writer_turned_away: AtomicBool,
+    reader_turned_away: AtomicBool,
+}
+
+/// Where the transport's write half lies.
+struct Place<W> {
+    /// `None` when the write half was dropped.
+    io: Option<W>,
+    writing: Writing,
+}
+
+impl<T: SplitTransport> Shared<T> {
+    /// Polls the transport's write half for `side`. When the other side is at it, the answer is pending, and that side
+    /// wakes this one when it is done.
+    fn poll<R>(
+        &self,
+        side: Side,
+        cx: &Context<'_>,
+        poll: impl FnOnce(&mut T::WriteHalf, &mut Writing, &Link, &mut Context<'_>) -> Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        let Some(mut place) = self.try_place(side, cx) else { return Poll::Pending };
+        let Place { io, writing } = &mut *place;
+        let polled = self.link.poll(side, cx, |cx| match io {
+            Some(io) => poll(io, writing, &self.link, cx),
+            // The reader owes, and the writer is gone: an abort sends no more.
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        });
+        drop(place);
+        let other = match side {
+            Side::Writer => Side::Reader,
+            Side::Reader => Side::Writer,
+        };
+        if self.turned_away(other).swap(false, Ordering::SeqCst) {
+            self.link.wake(other);
+        }
+        polled
+    }
+
+    /// The place, or a mark and a waker for the side that has it.
+    fn try_place(&self, side: Side, cx: &Context<'_>) -> Option<MutexGuard<'_, Place<T::WriteHalf>>> {
+        if let Some(place) = self.try_lock() {
+            return Some(place);
+        }
+        self.link.wait(side, cx);
+        self.turned_away(side).store(true, Ordering::SeqCst);
+        // The other may have let go, and looked, before the mark was there: then it is free now.
+        let place = self.try_lock()?;
+        self.turned_away(side).store(false, Ordering::SeqCst);
+        Some(place)
+    }
+
+    fn try_lock(&self) -> Option<MutexGuard<'_, Place<T::WriteHalf>>> {
+        match self.place.try_lock() {
+            Ok(place) => Some(place),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Place<T::WriteHalf>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turned_away(&self, side: Side) -> &AtomicBool {
+        match side {
+            Side::Writer => &self.writer_turned_away,
+            Side::Reader => &self.reader_turned_away,
+        }
+    }
+}
+
+impl SplitTransport for TcpStream {
+    type ReadHalf = tcp::OwnedReadHalf;
+    type WriteHalf = tcp::OwnedWriteHalf;
+
+    fn split(self) -> (Self::ReadHalf, Self::WriteHalf) {
+        self.into_split()
+    }
+
+    fn reunite(read: Self::ReadHalf, write: Self::WriteHalf) -> Self {
+        read.reunite(write).expect("halves of one socket")
+    }
+}
+
+impl SplitTransport for UnixStream {
+    type ReadHalf = unix::OwnedReadHalf;
+    type WriteHalf = unix::OwnedWriteHalf;
+
+    fn split(self) -> (Self::ReadHalf, Self::WriteHalf) {
+        self.into_split()
+    }
+
+    fn reunite(read: Self::ReadHalf, write: Self::WriteHalf) -> Self {
+        read.reunite(write).expect("halves of one socket")
+    }
+}
+
+impl SplitTransport for DuplexStream {
+    type ReadHalf = tokio::io::ReadHalf<Self>;
+    type WriteHalf = tokio::io::WriteHalf<Self>;
+
+    fn split(self) -> (Self::ReadHalf, Self::WriteHalf) {
+        tokio::io::split(self)
+    }
+
+    fn reunite(read: Self::ReadHalf, write: Self::WriteHalf) -> Self {
+        read.unsplit(write)
+    }
+}

@@ -1,0 +1,306 @@
+//! A session and its transport in one object, and the two public faces of it: the methods that all stream types share, and
+//! the type that holds either side.
+
+use crate::close::{EndTlsError, Ended, Linger};
+use crate::link::{Link, Side};
+use crate::reading::{Reading, Truncation};
+use crate::split::{ReadHalf, SplitTransport, WriteHalf};
+use crate::writing::{Extent, Writing};
+use crate::{client, server};
+use closenotify_core::{ReceivedEnding, SentEnding, SessionFacts};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+
+/// A TLS session over the transport `T`, of either side.
+///
+/// Made [from](From) a [`client::TlsStream`] or a [`server::TlsStream`], for code that does not care which side it is.
+#[derive(Debug)]
+pub enum TlsStream<T> {
+    /// We are the client.
+    Client(client::TlsStream<T>),
+    /// We are the server.
+    Server(server::TlsStream<T>),
+}
+
+impl<T> TlsStream<T> {
+    fn stream(&self) -> &Stream<T> {
+        match self {
+            Self::Client(stream) => &stream.0,
+            Self::Server(stream) => &stream.0,
+        }
+    }
+
+    fn stream_mut(&mut self) -> &mut Stream<T> {
+        match self {
+            Self::Client(stream) => &mut stream.0,
+            Self::Server(stream) => &mut stream.0,
+        }
+    }
+
+    fn into_stream(self) -> Stream<T> {
+        match self {
+            Self::Client(stream) => stream.0,
+            Self::Server(stream) => stream.0,
+        }
+    }
+}
+
+impl<T> From<client::TlsStream<T>> for TlsStream<T> {
+    fn from(stream: client::TlsStream<T>) -> Self {
+        Self::Client(stream)
+    }
+}
+
+impl<T> From<server::TlsStream<T>> for TlsStream<T> {
+    fn from(stream: server::TlsStream<T>) -> Self {
+        Self::Server(stream)
+    }
+}
+
+/// A session and its transport.
+#[derive(Debug)]
+pub(crate) struct Stream<T> {
+    pub(crate) io: T,
+    pub(crate) reading: Reading,
+    pub(crate) writing: Writing,
+    pub(crate) link: Link,
+    pub(crate) facts: SessionFacts,
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let polled = self.reading.poll_read(&mut self.io, &self.link, cx, buf);
+        self.pay_owed(cx);
+        polled
+    }
+
+    pub(crate) fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let polled = self.reading.poll_fill_buf(&mut self.io, &self.link, cx);
+        self.pay_owed(cx);
+        ready!(polled)?;
+        Poll::Ready(Ok(self.reading.buffer()))
+    }
+
+    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>, discarded: &mut u64, budget: u64) -> Poll<()> {
+        let polled = self.reading.poll_discard(&mut self.io, &self.link, cx, discarded, budget);
+        self.pay_owed(cx);
+        polled
+    }
+
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let Self { io, writing, link, .. } = self;
+        link.poll(Side::Writer, cx, |cx| writing.poll_write(io, link, cx, bufs))
+    }
+
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { io, writing, link, .. } = self;
+        link.poll(Side::Writer, cx, |cx| writing.poll_flush(io, link, cx))
+    }
+
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>, extent: Extent) -> Poll<io::Result<()>> {
+        let Self { io, writing, link, .. } = self;
+        link.poll(Side::Writer, cx, |cx| writing.poll_end(io, link, cx, extent))
+    }
+
+    /// Writes what receiving made us owe, as far as the transport takes it now. The rest goes when it takes more: the
+    /// reader is woken for that, and so is a writer that waits.
+    fn pay_owed(&mut self, cx: &Context<'_>) {
+        let Self { io, reading, writing, link, .. } = self;
+        if *reading.owes() {
+            // A failure is recorded as the ending of the sending half; the reader has no part in it.
+            let paid = link.poll(Side::Reader, cx, |cx| writing.poll_flush(io, link, cx));
+            *reading.owes() = paid.is_pending();
+        }
+    }
+}
+
+/// The public methods and trait implementations of a stream type that has `stream`, `stream_mut` and `into_stream`.
+macro_rules! stream_face {
+    () => {
+        impl<T> TlsStream<T> {
+            /// The transport, and what the handshake agreed on.
+            pub fn get_ref(&self) -> (&T, &SessionFacts) {
+                let stream = self.stream();
+                (&stream.io, &stream.facts)
+            }
+
+            /// The transport, and what the handshake agreed on. Reading or writing the transport itself breaks the
+            /// session.
+            pub fn get_mut(&mut self) -> (&mut T, &SessionFacts) {
+                let stream = self.stream_mut();
+                (&mut stream.io, &stream.facts)
+            }
+
+            /// What the handshake agreed on.
+            pub fn facts(&self) -> &SessionFacts {
+                &self.stream().facts
+            }
+
+            /// The transport alone: an abort of the session. Bytes of TLS that were read from it and not used are lost;
+            /// [`end_tls`](Self::end_tls) is the way to end TLS and go on with the transport.
+            pub fn into_inner(self) -> T {
+                self.into_stream().io
+            }
+
+            /// How the receiving half ended; `None` while it is open or plaintext in front of the end is unread. Once
+            /// there, it never changes.
+            pub fn received_ending(&self) -> Option<&ReceivedEnding> {
+                self.stream().reading.received_ending()
+            }
+
+            /// How the sending half ended; `None` while it is open or its end is not on the wire. Once there, it never
+            /// changes.
+            pub fn sent_ending(&self) -> Option<&SentEnding> {
+                self.stream().writing.sent_ending()
+            }
+
+            /// Sets what a missing close_notify is to the reader of this stream.
+            pub fn set_truncation(&mut self, truncation: Truncation) {
+                self.stream_mut().reading.set_truncation(truncation);
+            }
+        }
+
+        impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
+            /// Ends the session and loses nothing: flushes, sends `close_notify`, ends the transport's sending direction,
+            /// then reads on and discards until the peer has ended too, so that a late byte of the peer's does not make
+            /// the kernel answer with a reset that destroys what was sent. All of it within `linger`; then the transport
+            /// is dropped.
+            ///
+            /// Returns how both halves ended. It cannot fail and cannot hang: a peer that does not read leaves the sending
+            /// half `TimedOut(Close)`, one that does not end leaves the receiving half so. A half that had ended before
+            /// keeps its ending. RFC 9846 section 6.1 asks for the `close_notify`, not for waiting.
+            ///
+            /// Dropping the future drops the stream where it stands: an abort if the `close_notify` is not out yet.
+            /// Needs Tokio's clock.
+            pub async fn close(self, linger: Linger) -> Ended {
+                crate::close::close(self.into_stream(), linger).await
+            }
+
+            /// Ends TLS and gives the transport back, with the bytes behind the peer's `close_notify` that were read with
+            /// it: flushes, sends `close_notify`, waits for the peer's (RFC 9846 section 6.1 demands both when the
+            /// transport goes on), all within `deadline`. The transport itself is not shut.
+            ///
+            /// The plaintext must have been read: when there is more of it, the call fails and gives the stream back.
+            ///
+            /// # Errors
+            ///
+            /// [`EndTlsError`] holds the stream, and what is in the way.
+            ///
+            /// Dropping the future drops the stream. Needs Tokio's clock.
+            pub async fn end_tls(self, deadline: Duration) -> Result<(T, Vec<u8>), EndTlsError<Self>> {
+                let wrap = self.wrapper();
+                crate::close::end_tls(self.into_stream(), deadline).await.map_err(|error| error.map_stream(wrap))
+            }
+        }
+
+        impl<T: SplitTransport> TlsStream<T> {
+            /// Splits into two halves, each with its own half of the transport, for two tasks.
+            pub fn into_split(self) -> (ReadHalf<T>, WriteHalf<T>) {
+                let role = self.role();
+                crate::split::split(self.into_stream(), role)
+            }
+        }
+
+        impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<T> {
+            fn poll_read(
+                mut self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<()>> {
+                self.stream_mut().poll_read(cx, buf)
+            }
+        }
+
+        impl<T: AsyncRead + AsyncWrite + Unpin> AsyncBufRead for TlsStream<T> {
+            fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+                self.get_mut().stream_mut().poll_fill_buf(cx)
+            }
+
+            fn consume(mut self: Pin<&mut Self>, amount: usize) {
+                self.stream_mut().reading.consume(amount);
+            }
+        }
+
+        impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<T> {
+            fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+                self.stream_mut().poll_write(cx, &[IoSlice::new(buf)])
+            }
+
+            fn poll_write_vectored(
+                mut self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                self.stream_mut().poll_write(cx, bufs)
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                true
+            }
+
+            fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.stream_mut().poll_flush(cx)
+            }
+
+            /// Flushes, sends `close_notify`, flushes, ends the transport's sending direction. Idempotent. Reading goes on.
+            fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.stream_mut().poll_end(cx, crate::writing::Extent::Transport)
+            }
+        }
+    };
+}
+
+/// [`stream_face`] for a type that is a newtype over [`Stream`], of one role.
+macro_rules! stream_methods {
+    ($role:ident) => {
+        impl<T> TlsStream<T> {
+            fn stream(&self) -> &Stream<T> {
+                &self.0
+            }
+
+            fn stream_mut(&mut self) -> &mut Stream<T> {
+                &mut self.0
+            }
+
+            fn into_stream(self) -> Stream<T> {
+                self.0
+            }
+
+            fn wrapper(&self) -> fn(Stream<T>) -> Self {
+                Self
+            }
+
+            fn role(&self) -> crate::split::Role {
+                crate::split::Role::$role
+            }
+        }
+
+        crate::stream::stream_face!();
+    };
+}
+
+pub(crate) use {stream_face, stream_methods};
+
+impl<T> TlsStream<T> {
+    fn wrapper(&self) -> fn(Stream<T>) -> Self {
+        match self {
+            Self::Client(_) => |stream| Self::Client(client::TlsStream(stream)),
+            Self::Server(_) => |stream| Self::Server(server::TlsStream(stream)),
+        }
+    }
+
+    fn role(&self) -> crate::split::Role {
+        match self {
+            Self::Client(_) => crate::split::Role::Client,
+            Self::Server(_) => crate::split::Role::Server,
+        }
+    }
+}
+
+stream_face!();
