@@ -1,1 +1,3 @@
 //! A TLS-terminating relay that carries every ending through as what it was.
+
+pub mod credentials;
