@@ -1,0 +1,344 @@
+//! Addresses as people write them: `host:port`, `[::1]:8443`, `localhost:8443`.
+//!
+//! Parsed once, at the edge. It guesses no port and no host: each is written, or the address is refused with the way to
+//! write it. Names are not resolved here but each time they are used, since their addresses change.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+use std::{error, fmt, io};
+
+/// A host, by name or by address, and a port.
+///
+/// Shown and parsed as `name:port`, `127.0.0.1:port` or `[::1]:port`. Port 0 means "any free port" and is good for
+/// listening only; see [`HostPort::parse_target`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HostPort {
+    host: Host,
+    port: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Host {
+    Ip(IpAddr),
+    Name(String),
+}
+
+impl HostPort {
+    /// Parses an address to connect to: one that has a port other than 0.
+    ///
+    /// # Errors
+    ///
+    /// As [`FromStr`], and [`AddressError::PortZero`].
+    pub fn parse_target(text: &str) -> Result<Self, AddressError> {
+        let address: Self = text.parse()?;
+        match address.port {
+            0 => Err(AddressError::PortZero),
+            _ => Ok(address),
+        }
+    }
+
+    /// The host: a name, or an IP address without brackets.
+    pub fn host(&self) -> String {
+        match &self.host {
+            Host::Ip(ip) => ip.to_string(),
+            Host::Name(name) => name.clone(),
+        }
+    }
+
+    /// The port; 0 for "any free port".
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The socket addresses that this stands for now, in the order to try them; never empty.
+    ///
+    /// An IP address is answered at once; a name is asked of the system's resolver, on Tokio's blocking pool.
+    /// Dropping the future gives up the answer; nothing else happens.
+    ///
+    /// # Errors
+    ///
+    /// What the resolver said; [`io::ErrorKind::NotFound`] when it knows the name but no address for it.
+    pub async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        let name = match &self.host {
+            Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, self.port)]),
+            Host::Name(name) => name,
+        };
+        let found: Vec<_> = tokio::net::lookup_host((name.as_str(), self.port))
+            .await?
+            .collect();
+        if found.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("{name} has no address"),
+            ));
+        }
+        Ok(found)
+    }
+}
+
+impl FromStr for HostPort {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if text.contains('/') {
+            return Err(AddressError::NotAHost { host: text.into() });
+        }
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (host, behind) = rest.split_once(']').ok_or(AddressError::UnclosedBracket)?;
+                let host = host
+                    .parse::<Ipv6Addr>()
+                    .map_err(|_| AddressError::NotIpv6 { host: host.into() })?;
+                let port = behind.strip_prefix(':').ok_or(AddressError::MissingPort)?;
+                (Host::Ip(host.into()), port)
+            }
+            None => {
+                let (host, port) = text.rsplit_once(':').ok_or(AddressError::MissingPort)?;
+                if host.contains(':') {
+                    return Err(AddressError::UnbracketedIpv6);
+                }
+                (Host::from_plain(host)?, port)
+            }
+        };
+        if port.is_empty() {
+            return Err(AddressError::MissingPort);
+        }
+        // Parsing alone would also take a plus sign.
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        match port.parse() {
+            Ok(port) if digits => Ok(Self { host, port }),
+            _ => Err(AddressError::BadPort { port: port.into() }),
+        }
+    }
+}
+
+impl From<SocketAddr> for HostPort {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            host: Host::Ip(address.ip()),
+            port: address.port(),
+        }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = self.port;
+        match &self.host {
+            Host::Ip(ip) => write!(f, "{}", SocketAddr::new(*ip, port)),
+            Host::Name(name) => write!(f, "{name}:{port}"),
+        }
+    }
+}
+
+impl Host {
+    /// A host written without brackets. Names are not checked further than for what is surely a slip.
+    fn from_plain(host: &str) -> Result<Self, AddressError> {
+        if host.is_empty() {
+            return Err(AddressError::EmptyHost);
+        }
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(Self::Ip(ip));
+        }
+        let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        // A name of digits and dots only is an IPv4 address with a slip; resolvers read some of them as something else.
+        let mangled = host
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.');
+        if mangled || !host.bytes().all(named) {
+            return Err(AddressError::NotAHost { host: host.into() });
+        }
+        Ok(Self::Name(host.into()))
+    }
+}
+
+/// Why a text is no address. Each text says how to write one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// Nothing stands in front of the port.
+    EmptyHost,
+    /// No port is written.
+    MissingPort,
+    /// The port is no number from 0 to 65535.
+    BadPort {
+        /// What stands in its place.
+        port: String,
+    },
+    /// Port 0 cannot be connected to.
+    PortZero,
+    /// An IPv6 address without brackets: where it ends and the port begins cannot be told.
+    UnbracketedIpv6,
+    /// A `[` without its `]`.
+    UnclosedBracket,
+    /// What stands in brackets is no IPv6 address.
+    NotIpv6 {
+        /// What stands there.
+        host: String,
+    },
+    /// The host is neither an address nor a name; a URL, perhaps.
+    NotAHost {
+        /// What stands in its place.
+        host: String,
+    },
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyHost => {
+                f.write_str("the host is missing: write host:port, 0.0.0.0:port or [::]:port")
+            }
+            Self::MissingPort => f.write_str("the port is missing: write host:port or [ipv6]:port"),
+            Self::BadPort { port } => {
+                write!(f, "{port:?} is not a port: write a number from 0 to 65535")
+            }
+            Self::PortZero => {
+                f.write_str("nothing listens on port 0: write the port to connect to")
+            }
+            Self::UnbracketedIpv6 => {
+                f.write_str("an IPv6 address needs brackets: write [ipv6]:port, as in [::1]:8443")
+            }
+            Self::UnclosedBracket => {
+                f.write_str("the closing bracket is missing: write [ipv6]:port")
+            }
+            Self::NotIpv6 { host } => {
+                write!(
+                    f,
+                    "{host:?} is not an IPv6 address: brackets are for those only, without a zone"
+                )
+            }
+            Self::NotAHost { host } => {
+                write!(
+                    f,
+                    "{host:?} is neither a host name nor an address: write host:port, without scheme and path"
+                )
+            }
+        }
+    }
+}
+
+impl error::Error for AddressError {}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // an unwrap here is an assertion
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_addresses_are_taken_and_shown_as_written() {
+        for (text, host, port) in [
+            ("127.0.0.1:8443", "127.0.0.1", 8443),
+            ("localhost:0", "localhost", 0),
+            ("[::1]:65535", "::1", 65535),
+            ("[::]:443", "::", 443),
+            ("a-b_c.example.:1", "a-b_c.example.", 1),
+            ("1and1.example:80", "1and1.example", 80),
+        ] {
+            let address: HostPort = text.parse().unwrap();
+            assert_eq!((address.host().as_str(), address.port()), (host, port));
+            assert_eq!(address.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn bad_addresses_are_refused_each_for_its_reason() {
+        let port = |port: &str| AddressError::BadPort { port: port.into() };
+        let host = |host: &str| AddressError::NotAHost { host: host.into() };
+        for (text, error) in [
+            ("", AddressError::MissingPort),
+            ("localhost", AddressError::MissingPort),
+            ("localhost:", AddressError::MissingPort),
+            ("8443", AddressError::MissingPort),
+            ("[::1]", AddressError::MissingPort),
+            ("[::1]8443", AddressError::MissingPort),
+            ("[::1]:", AddressError::MissingPort),
+            (":8443", AddressError::EmptyHost),
+            ("::1:8443", AddressError::UnbracketedIpv6),
+            ("::1", AddressError::UnbracketedIpv6),
+            ("[::1:8443", AddressError::UnclosedBracket),
+            (
+                "[localhost]:1",
+                AddressError::NotIpv6 {
+                    host: "localhost".into(),
+                },
+            ),
+            (
+                "[127.0.0.1]:1",
+                AddressError::NotIpv6 {
+                    host: "127.0.0.1".into(),
+                },
+            ),
+            (
+                "[fe80::1%eth0]:1",
+                AddressError::NotIpv6 {
+                    host: "fe80::1%eth0".into(),
+                },
+            ),
+            (
+                "[]:1",
+                AddressError::NotIpv6 {
+                    host: String::new(),
+                },
+            ),
+            ("localhost:65536", port("65536")),
+            ("localhost:-1", port("-1")),
+            ("localhost:+1", port("+1")),
+            ("localhost:https", port("https")),
+            ("localhost: 1", port(" 1")),
+            ("https://localhost:1", host("https://localhost:1")),
+            ("localhost:1/", host("localhost:1/")),
+            ("256.0.0.1:1", host("256.0.0.1")),
+            ("127.0.1:1", host("127.0.1")),
+            ("me@host:1", host("me@host")),
+            (" localhost:1", host(" localhost")),
+        ] {
+            assert_eq!(text.parse::<HostPort>(), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn target_has_a_port() {
+        assert_eq!(
+            HostPort::parse_target("localhost:0"),
+            Err(AddressError::PortZero)
+        );
+        assert_eq!(HostPort::parse_target("localhost:80").unwrap().port(), 80);
+        assert_eq!(
+            HostPort::parse_target("localhost"),
+            Err(AddressError::MissingPort)
+        );
+    }
+
+    #[test]
+    fn errors_say_how_to_write_it() {
+        for (text, hint) in [
+            ("localhost", "host:port"),
+            (":1", "0.0.0.0:port"),
+            ("::1:1", "[::1]:8443"),
+            ("a:99999", "0 to 65535"),
+            ("http://a:1", "without scheme"),
+        ] {
+            let shown = text.parse::<HostPort>().unwrap_err().to_string();
+            assert!(shown.contains(hint), "{shown}");
+        }
+    }
+
+    #[tokio::test]
+    async fn addresses_resolve_to_themselves_and_localhost_to_loopback() {
+        let here: SocketAddr = "[::1]:7".parse().unwrap();
+        assert_eq!(HostPort::from(here).resolve().await.unwrap(), [here]);
+        let found = "localhost:7"
+            .parse::<HostPort>()
+            .unwrap()
+            .resolve()
+            .await
+            .unwrap();
+        assert!(
+            !found.is_empty()
+                && found
+                    .iter()
+                    .all(|at| at.ip().is_loopback() && at.port() == 7)
+        );
+    }
+}
