@@ -98,25 +98,23 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<Handshake, HandshakeError>> {
         loop {
-            if let Ok(handshake) = &mut self.handshake {
-                handshake.take_output(&mut self.output);
-            }
             // The alert that says why goes out too, within the deadline.
             ready!(self.poll_send(cx));
             let handshake = match &mut self.handshake {
                 Ok(handshake) => handshake,
                 Err(error) => return Poll::Ready(Err(error.clone())),
             };
-            match handshake.advance(&mut self.input) {
+            let progress = handshake.advance(&mut self.input);
+            handshake.take_output(&mut self.output);
+            match progress {
+                // Our flight goes out before the peer's next is waited for.
+                Ok(_) if !self.output.is_empty() && self.write_failed.is_none() => {}
                 Ok(Progress::Complete) => {
-                    handshake.take_output(&mut self.output);
                     if let Some(kind) = self.write_failed {
                         return Poll::Ready(Err(HandshakeError::Failed(kind)));
                     }
-                    if self.output.is_empty() {
-                        let taken = std::mem::replace(&mut self.handshake, Err(HandshakeError::Reset));
-                        return Poll::Ready(taken);
-                    }
+                    let taken = std::mem::replace(&mut self.handshake, Err(HandshakeError::Reset));
+                    return Poll::Ready(taken);
                 }
                 Ok(Progress::NeedInput) => {
                     if let Err(end) = ready!(self.poll_fill(cx)) {
@@ -124,10 +122,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
                         return Poll::Ready(Err(error));
                     }
                 }
-                Err(error) => {
-                    handshake.take_output(&mut self.output);
-                    self.handshake = Err(error);
-                }
+                Err(error) => self.handshake = Err(error),
             }
         }
     }
