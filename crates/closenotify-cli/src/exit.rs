@@ -1,0 +1,108 @@
+//! The exit codes, once: the command, its help and `docs/exit-codes.md` all read this list.
+//!
+//! A code tells a supervisor what to do; why it happened is said on stderr, never by more codes.
+
+use std::process;
+
+/// How the command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum ExitCode {
+    /// Told to stop, and every session came to its own end.
+    Drained = 0,
+    /// Something failed that no argument can mend.
+    Internal = 1,
+    /// The arguments are wrong. The number is clap's.
+    Usage = 2,
+    /// The certificate or the key cannot be served.
+    Credentials = 3,
+    /// The address cannot be listened on.
+    Listen = 4,
+    /// Told to stop, and sessions were aborted.
+    Aborted = 5,
+}
+
+impl ExitCode {
+    /// All of them, in order.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Drained,
+        Self::Internal,
+        Self::Usage,
+        Self::Credentials,
+        Self::Listen,
+        Self::Aborted,
+    ];
+
+    /// The number that the process ends with.
+    pub(crate) fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// What it means, for the help and the docs.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::Drained => "stopped by a signal; every session finished",
+            Self::Internal => "internal error, named on stderr",
+            Self::Usage => "bad usage",
+            Self::Credentials => "bad certificate or key",
+            Self::Listen => "cannot listen: address in use or unusable",
+            Self::Aborted => {
+                "stopped by a signal; sessions were aborted (--drain was over, or a second signal)"
+            }
+        }
+    }
+}
+
+impl From<ExitCode> for process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code.number())
+    }
+}
+
+/// An end that must be explained.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// How to end.
+    pub(crate) code: ExitCode,
+    /// What to say.
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(code: ExitCode, message: impl ToString) -> Self {
+        Self {
+            code,
+            message: message.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docs_list_the_same_codes() {
+        let docs = include_str!("../../../docs/exit-codes.md");
+        let listed: Vec<_> = docs
+            .lines()
+            .filter(|line| line.starts_with("| ") && !line.starts_with("| code"))
+            .collect();
+        let expected =
+            ExitCode::ALL.map(|code| format!("| {} | {} |", code.number(), code.meaning()));
+        assert_eq!(
+            listed, expected,
+            "write the right-hand lines into docs/exit-codes.md"
+        );
+    }
+
+    #[test]
+    fn numbers_ascend_without_gaps() {
+        assert!(
+            ExitCode::ALL
+                .iter()
+                .enumerate()
+                .all(|(at, code)| usize::from(code.number()) == at)
+        );
+    }
+}
