@@ -119,11 +119,7 @@ pub(crate) enum Source {
     /// Both are made up.
     Demo,
     /// Both are given.
-    Given {
-        cert: PathBuf,
-        key: PathBuf,
-        upstream: HostPort,
-    },
+    Given { cert: PathBuf, key: PathBuf, upstream: HostPort },
 }
 
 impl ProxyArgs {
@@ -131,20 +127,13 @@ impl ProxyArgs {
     pub(crate) fn parse(self) -> ProxyCommand {
         let source = match (self.demo, self.cert, self.key, self.upstream) {
             (true, ..) => Source::Demo,
-            (false, Some(cert), Some(key), Some(upstream)) => Source::Given {
-                cert,
-                key,
-                upstream,
-            },
+            (false, Some(cert), Some(key), Some(upstream)) => Source::Given { cert, key, upstream },
             (false, cert, key, upstream) => {
-                let missing: Vec<_> = [
-                    ("--cert", cert.is_none()),
-                    ("--key", key.is_none()),
-                    ("--upstream", upstream.is_none()),
-                ]
-                .into_iter()
-                .filter_map(|(name, missing)| missing.then_some(name))
-                .collect();
+                let missing: Vec<_> =
+                    [("--cert", cert.is_none()), ("--key", key.is_none()), ("--upstream", upstream.is_none())]
+                        .into_iter()
+                        .filter_map(|(name, missing)| missing.then_some(name))
+                        .collect();
                 let message = format!(
                     "without --demo, --cert, --key and --upstream are required; missing: {}",
                     missing.join(", ")
@@ -170,12 +159,8 @@ impl ProxyArgs {
 fn usage_error(message: &str) -> ! {
     let mut command = Args::command();
     command.build();
-    let proxy = command
-        .find_subcommand_mut("proxy")
-        .expect("`proxy` is a variant of `Command`");
-    proxy
-        .error(ErrorKind::MissingRequiredArgument, message)
-        .exit()
+    let proxy = command.find_subcommand_mut("proxy").expect("`proxy` is a variant of `Command`");
+    proxy.error(ErrorKind::MissingRequiredArgument, message).exit()
 }
 
 /// `--truncation` as it is written.
@@ -251,9 +236,7 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_library() {
-        let Command::Proxy(args) = Args::try_parse_from(["closenotify", "proxy", "--demo"])
-            .unwrap()
-            .command;
+        let Command::Proxy(args) = Args::try_parse_from(["closenotify", "proxy", "--demo"]).unwrap().command;
         let command = args.parse();
         assert_eq!(command.timeouts, Timeouts::default());
         assert_eq!(command.truncation, TruncationPolicy::default());
@@ -266,23 +249,11 @@ mod tests {
     fn every_option_arrives() {
         let line = "closenotify proxy --listen [::1]:0 --cert c --key k --upstream app:80 --truncation tolerant \
                     --handshake-timeout 1ms --idle-timeout 2m --half-close-timeout 3s --drain 1h --log json";
-        let Command::Proxy(args) = Args::try_parse_from(line.split_whitespace())
-            .unwrap()
-            .command;
+        let Command::Proxy(args) = Args::try_parse_from(line.split_whitespace()).unwrap().command;
         let command = args.parse();
         assert_eq!(command.listen.to_string(), "[::1]:0");
-        let Source::Given {
-            cert,
-            key,
-            upstream,
-        } = command.source
-        else {
-            panic!()
-        };
-        assert_eq!(
-            (cert, key, upstream.to_string()),
-            ("c".into(), "k".into(), "app:80".into())
-        );
+        let Source::Given { cert, key, upstream } = command.source else { panic!() };
+        assert_eq!((cert, key, upstream.to_string()), ("c".into(), "k".into(), "app:80".into()));
         assert_eq!(command.truncation, TruncationPolicy::Tolerant);
         assert_eq!(command.log, LogFormat::Json);
         let timeouts = Timeouts {

@@ -24,14 +24,8 @@ pub(crate) enum ExitCode {
 
 impl ExitCode {
     /// All of them, in order.
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Drained,
-        Self::Internal,
-        Self::Usage,
-        Self::Credentials,
-        Self::Listen,
-        Self::Aborted,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Drained, Self::Internal, Self::Usage, Self::Credentials, Self::Listen, Self::Aborted];
 
     /// The number that the process ends with.
     pub(crate) fn number(self) -> u8 {
@@ -46,9 +40,7 @@ impl ExitCode {
             Self::Usage => "bad usage",
             Self::Credentials => "bad certificate or key",
             Self::Listen => "cannot listen: address in use or unusable",
-            Self::Aborted => {
-                "stopped by a signal; sessions were aborted (--drain was over, or a second signal)"
-            }
+            Self::Aborted => "stopped by a signal; sessions were aborted (--drain was over, or a second signal)",
         }
     }
 }
@@ -70,10 +62,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(code: ExitCode, message: impl ToString) -> Self {
-        Self {
-            code,
-            message: message.to_string(),
-        }
+        Self { code, message: message.to_string() }
     }
 }
 
@@ -84,25 +73,14 @@ mod tests {
     #[test]
     fn docs_list_the_same_codes() {
         let docs = include_str!("../../../docs/exit-codes.md");
-        let listed: Vec<_> = docs
-            .lines()
-            .filter(|line| line.starts_with("| ") && !line.starts_with("| code"))
-            .collect();
-        let expected =
-            ExitCode::ALL.map(|code| format!("| {} | {} |", code.number(), code.meaning()));
-        assert_eq!(
-            listed, expected,
-            "write the right-hand lines into docs/exit-codes.md"
-        );
+        let listed: Vec<_> =
+            docs.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| code")).collect();
+        let expected = ExitCode::ALL.map(|code| format!("| {} | {} |", code.number(), code.meaning()));
+        assert_eq!(listed, expected, "write the right-hand lines into docs/exit-codes.md");
     }
 
     #[test]
     fn numbers_ascend_without_gaps() {
-        assert!(
-            ExitCode::ALL
-                .iter()
-                .enumerate()
-                .all(|(at, code)| usize::from(code.number()) == at)
-        );
+        assert!(ExitCode::ALL.iter().enumerate().all(|(at, code)| usize::from(code.number()) == at));
     }
 }

@@ -33,8 +33,7 @@ pub(crate) fn proxy_after() -> String {
 pub(crate) fn exit_codes() -> String {
     let mut text = "Exit codes:".to_owned();
     for code in ExitCode::ALL {
-        write!(text, "\n  {}  {}", code.number(), code.meaning())
-            .expect("a String takes all that is written");
+        write!(text, "\n  {}  {}", code.number(), code.meaning()).expect("a String takes all that is written");
     }
     text
 }

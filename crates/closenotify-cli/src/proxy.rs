@@ -32,9 +32,7 @@ pub(crate) fn run(args: ProxyArgs) -> Result<ExitCode, Failure> {
 async fn serve(command: ProxyCommand) -> Result<Drained, Failure> {
     let bad = |error: CredentialsError| {
         let code = match error {
-            CredentialsError::Generate { .. } | CredentialsError::Config { .. } => {
-                ExitCode::Internal
-            }
+            CredentialsError::Generate { .. } | CredentialsError::Config { .. } => ExitCode::Internal,
             _ => ExitCode::Credentials,
         };
         Failure::new(code, error)
@@ -42,22 +40,13 @@ async fn serve(command: ProxyCommand) -> Result<Drained, Failure> {
     // Held until the end: it serves for as long as it lives.
     let mut demo = None;
     let (credentials, upstream) = match command.source {
-        Source::Given {
-            cert,
-            key,
-            upstream,
-        } => (
-            Credentials::from_files(&cert, &key, SystemTime::now()).map_err(bad)?,
-            upstream,
-        ),
+        Source::Given { cert, key, upstream } => {
+            (Credentials::from_files(&cert, &key, SystemTime::now()).map_err(bad)?, upstream)
+        }
         Source::Demo => {
-            let server = DemoUpstream::start()
-                .map_err(|error| internal("cannot start the demo's upstream", &error))?;
+            let server = DemoUpstream::start().map_err(|error| internal("cannot start the demo's upstream", &error))?;
             let addr = demo.insert(server).addr();
-            (
-                Credentials::self_signed().map_err(bad)?,
-                HostPort::from(addr),
-            )
+            (Credentials::self_signed().map_err(bad)?, HostPort::from(addr))
         }
     };
     let config = ProxyConfig {
@@ -70,9 +59,7 @@ async fn serve(command: ProxyCommand) -> Result<Drained, Failure> {
     };
     // Caught before anyone can know that it listens, and send one.
     let signals = Signals::catch().map_err(|error| internal("cannot catch signals", &error))?;
-    let proxy = Proxy::bind(config)
-        .await
-        .map_err(|error| Failure::new(ExitCode::Listen, error))?;
+    let proxy = Proxy::bind(config).await.map_err(|error| Failure::new(ExitCode::Listen, error))?;
     greet(proxy.local_addr(), &upstream, demo.is_some());
 
     let report = Report { log: command.log };
@@ -94,9 +81,7 @@ fn greet(bound: SocketAddr, upstream: &HostPort, demo: bool) {
         text += "\n";
     }
     let mut stdout = io::stdout().lock();
-    let _ = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// A command that reaches the demo from this machine. Only a bracketed address needs quotes in a shell.
@@ -124,18 +109,12 @@ impl Report {
         let shown = humantime::format_duration(drain);
         self.line(
             format_args!("{signal}: draining for up to {shown}; a second signal aborts"),
-            format_args!(
-                r#"{{"event":"draining","signal":"{signal}","drain_ms":{}}}"#,
-                drain.as_millis()
-            ),
+            format_args!(r#"{{"event":"draining","signal":"{signal}","drain_ms":{}}}"#, drain.as_millis()),
         );
     }
 
     pub(crate) fn aborting(self, signal: &str) {
-        self.line(
-            format_args!("{signal}: aborting"),
-            format_args!(r#"{{"event":"aborting","signal":"{signal}"}}"#),
-        );
+        self.line(format_args!("{signal}: aborting"), format_args!(r#"{{"event":"aborting","signal":"{signal}"}}"#));
     }
 
     fn drained(self, Drained { finished, aborted }: Drained) {

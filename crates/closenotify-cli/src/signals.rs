@@ -21,21 +21,13 @@ pub(crate) struct Signals {
 impl Signals {
     /// From now on neither signal ends the process by itself.
     pub(crate) fn catch() -> io::Result<Self> {
-        Ok(Self {
-            term: signal(SignalKind::terminate())?,
-            int: signal(SignalKind::interrupt())?,
-        })
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
 
     /// Passes the first signal on as the order to drain and the second as the order to abort, then keeps the trigger.
     ///
     /// Dropping the future leaves the signals caught and gives no more orders.
-    pub(crate) async fn pass_on(
-        mut self,
-        trigger: ShutdownTrigger,
-        drain: Duration,
-        report: Report,
-    ) -> Infallible {
+    pub(crate) async fn pass_on(mut self, trigger: ShutdownTrigger, drain: Duration, report: Report) -> Infallible {
         let name = self.next().await;
         report.draining(name, drain);
         trigger.drain();

@@ -43,10 +43,8 @@ fn spawn(args: &[&str], stdout: Stdio) -> Child {
 
 /// Waits for the end; a command that runs on is killed and fails the test.
 fn finish(mut child: Child) -> Said {
-    let pipes: [Option<Box<dyn Read + Send>>; 2] = [
-        child.stdout.take().map(|pipe| Box::new(pipe) as _),
-        child.stderr.take().map(|pipe| Box::new(pipe) as _),
-    ];
+    let pipes: [Option<Box<dyn Read + Send>>; 2] =
+        [child.stdout.take().map(|pipe| Box::new(pipe) as _), child.stderr.take().map(|pipe| Box::new(pipe) as _)];
     let [stdout, stderr] = pipes.map(|pipe| {
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
@@ -62,11 +60,7 @@ fn finish(mut child: Child) -> Said {
             }
         }
     });
-    Said {
-        code: child.wait().unwrap().code(),
-        stdout,
-        stderr,
-    }
+    Said { code: child.wait().unwrap().code(), stdout, stderr }
 }
 
 /// The files of one pair in a directory.
@@ -75,12 +69,7 @@ fn write_pair(dir: &Path, name: &str, until: i32) -> (String, String) {
     let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(until, 1, 1);
-    let paths = ["crt", "key"].map(|kind| {
-        dir.join(format!("{name}.{kind}"))
-            .to_str()
-            .unwrap()
-            .to_owned()
-    });
+    let paths = ["crt", "key"].map(|kind| dir.join(format!("{name}.{kind}")).to_str().unwrap().to_owned());
     fs::write(&paths[0], params.self_signed(&key).unwrap().pem()).unwrap();
     fs::write(&paths[1], key.serialize_pem()).unwrap();
     let [crt, key] = paths;
@@ -88,13 +77,7 @@ fn write_pair(dir: &Path, name: &str, until: i32) -> (String, String) {
 }
 
 fn terminate(child: &Child) {
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &child.id().to_string()])
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
 }
 
 const BOUND: Duration = Duration::from_secs(30);
@@ -121,40 +104,22 @@ fn bad_usage_is_2_and_names_the_slip() {
         ("proxies".into(), "proxies"),
         ("proxy --demon".into(), "--demon"),
         ("proxy".into(), "missing: --cert, --key, --upstream"),
-        (
-            "proxy --listen localhost:0 --cert c --upstream localhost:1".into(),
-            "missing: --key",
-        ),
+        ("proxy --listen localhost:0 --cert c --upstream localhost:1".into(), "missing: --key"),
         ("proxy --demo --cert c".into(), "'--cert <PEM>'"),
         ("proxy --demo --key k".into(), "'--key <PEM>'"),
-        (
-            "proxy --demo --upstream localhost:1".into(),
-            "'--upstream <ADDR>'",
-        ),
-        (
-            "proxy --demo --listen localhost".into(),
-            "the port is missing",
-        ),
+        ("proxy --demo --upstream localhost:1".into(), "'--upstream <ADDR>'"),
+        ("proxy --demo --listen localhost".into(), "the port is missing"),
         ("proxy --demo --listen ::1:8443".into(), "needs brackets"),
         ("proxy --demo --listen localhost:70000".into(), "0 to 65535"),
         ("proxy --demo --listen :1".into(), "the host is missing"),
-        (
-            "proxy --cert c --key k --upstream localhost:0".into(),
-            "port 0",
-        ),
-        (
-            "proxy --cert c --key k --upstream http://localhost:1/".into(),
-            "without scheme",
-        ),
+        ("proxy --cert c --key k --upstream localhost:0".into(), "port 0"),
+        ("proxy --cert c --key k --upstream http://localhost:1/".into(), "without scheme"),
         (format!("{given} --truncation lax"), "strict, tolerant"),
         (format!("{given} --log xml"), "text, json"),
         (format!("{given} --drain 0s"), "zero"),
         (format!("{given} --idle-timeout 30"), "with its unit"),
         (format!("{given} --handshake-timeout soon"), "with its unit"),
-        (
-            format!("{given} --half-close-timeout 2years"),
-            "365d is the longest",
-        ),
+        (format!("{given} --half-close-timeout 2years"), "365d is the longest"),
     ] {
         let said = run(&line);
         assert_eq!(said.code, Some(2), "{line}: {said:?}");
@@ -175,35 +140,13 @@ fn refused_certificate_or_key_is_3_and_names_the_file() {
         (&good, &gone, &gone, "cannot read the key file"),
         (&good_key, &good, &good_key, "swapped"),
         (&other, &good_key, &other, "is not the key of"),
-        (
-            &expired,
-            &expired_key,
-            &expired,
-            "expired on 2021-01-01 00:00:00 UTC",
-        ),
+        (&expired, &expired_key, &expired, "expired on 2021-01-01 00:00:00 UTC"),
     ] {
-        let said = run_args(&[
-            "proxy",
-            "--listen",
-            "127.0.0.1:0",
-            "--cert",
-            cert,
-            "--key",
-            key,
-            "--upstream",
-            "127.0.0.1:1",
-        ]);
+        let said =
+            run_args(&["proxy", "--listen", "127.0.0.1:0", "--cert", cert, "--key", key, "--upstream", "127.0.0.1:1"]);
         assert_eq!(said.code, Some(3), "{said:?}");
-        assert!(
-            said.stderr.starts_with("error: ") && said.stderr.lines().count() == 1,
-            "{}",
-            said.stderr
-        );
-        assert!(
-            said.stderr.contains(named.as_str()) && said.stderr.contains(wrong),
-            "{}",
-            said.stderr
-        );
+        assert!(said.stderr.starts_with("error: ") && said.stderr.lines().count() == 1, "{}", said.stderr);
+        assert!(said.stderr.contains(named.as_str()) && said.stderr.contains(wrong), "{}", said.stderr);
         assert!(said.stdout.is_empty(), "{}", said.stdout);
     }
 }
@@ -213,17 +156,10 @@ fn address_that_cannot_be_listened_on_is_4_and_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     // 192.0.2.0/24 is for documentation: no machine has it.
-    for (listen, why) in [
-        (taken.as_str(), "in use"),
-        ("192.0.2.1:8443", "no such address"),
-    ] {
+    for (listen, why) in [(taken.as_str(), "in use"), ("192.0.2.1:8443", "no such address")] {
         let said = run_args(&["proxy", "--demo", "--listen", listen]);
         assert_eq!(said.code, Some(4), "{said:?}");
-        assert!(
-            said.stderr.contains(listen) && said.stderr.contains(why),
-            "{}",
-            said.stderr
-        );
+        assert!(said.stderr.contains(listen) && said.stderr.contains(why), "{}", said.stderr);
         assert!(said.stdout.is_empty(), "{}", said.stdout);
     }
 }
@@ -233,50 +169,18 @@ fn long_help_has_every_option_and_exit_code() {
     let said = run("proxy --help");
     assert_eq!(said.code, Some(0));
     for option in OPTIONS {
-        assert!(
-            said.stdout.contains(&format!("      {option}")),
-            "{option} is not in {}",
-            said.stdout
-        );
+        assert!(said.stdout.contains(&format!("      {option}")), "{option} is not in {}", said.stdout);
     }
     let codes = said.stdout.split_once("Exit codes:\n").unwrap().1;
-    for (code, meaning) in [
-        "finished",
-        "internal",
-        "usage",
-        "certificate",
-        "listen",
-        "aborted",
-    ]
-    .iter()
-    .enumerate()
-    {
+    for (code, meaning) in ["finished", "internal", "usage", "certificate", "listen", "aborted"].iter().enumerate() {
         let line = codes.lines().nth(code).unwrap();
-        assert!(
-            line.starts_with(&format!("  {code}  ")) && line.contains(meaning),
-            "{line}"
-        );
+        assert!(line.starts_with(&format!("  {code}  ")) && line.contains(meaning), "{line}");
     }
-    for part in [
-        "Times:",
-        "Endings:",
-        "Output:",
-        "Signals:",
-        "SIGTERM",
-        "Examples:",
-        "[default: 127.0.0.1:8443]",
-    ] {
-        assert!(
-            said.stdout.contains(part),
-            "{part} is not in {}",
-            said.stdout
-        );
+    for part in ["Times:", "Endings:", "Output:", "Signals:", "SIGTERM", "Examples:", "[default: 127.0.0.1:8443]"] {
+        assert!(said.stdout.contains(part), "{part} is not in {}", said.stdout);
     }
     for default in ["10s", "5m", "1m", "30s", "strict", "text"] {
-        assert!(
-            said.stdout.contains(&format!("[default: {default}]")),
-            "{default}"
-        );
+        assert!(said.stdout.contains(&format!("[default: {default}]")), "{default}");
     }
 }
 
@@ -285,11 +189,7 @@ fn short_help_fits_a_screen_and_has_every_option() {
     let said = run("proxy -h");
     assert_eq!(said.code, Some(0));
     for option in OPTIONS {
-        assert!(
-            said.stdout.contains(option),
-            "{option} is not in {}",
-            said.stdout
-        );
+        assert!(said.stdout.contains(option), "{option} is not in {}", said.stdout);
     }
     assert!(said.stdout.lines().count() <= 24, "{}", said.stdout);
 }
@@ -297,21 +197,12 @@ fn short_help_fits_a_screen_and_has_every_option() {
 #[test]
 fn version_is_the_packages() {
     let said = run("--version");
-    assert_eq!(
-        (said.code, said.stdout.as_str()),
-        (
-            Some(0),
-            concat!("closenotify ", env!("CARGO_PKG_VERSION"), "\n")
-        )
-    );
+    assert_eq!((said.code, said.stdout.as_str()), (Some(0), concat!("closenotify ", env!("CARGO_PKG_VERSION"), "\n")));
 }
 
 #[test]
 fn demo_says_where_it_listens_and_what_to_paste_then_drains() {
-    for (listen, curl) in [
-        ("127.0.0.1:0", "curl -k https://127.0.0.1:"),
-        ("[::1]:0", "curl -k 'https://[::1]:"),
-    ] {
+    for (listen, curl) in [("127.0.0.1:0", "curl -k https://127.0.0.1:"), ("[::1]:0", "curl -k 'https://[::1]:")] {
         let mut child = spawn(&["proxy", "--demo", "--listen", listen], Stdio::piped());
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut lines = [(); 3].map(|()| String::new());
@@ -319,24 +210,13 @@ fn demo_says_where_it_listens_and_what_to_paste_then_drains() {
             stdout.read_line(line).unwrap();
         }
         let host = listen.strip_suffix('0').unwrap();
-        assert!(
-            lines[0].starts_with(&format!("listening on {host}")),
-            "{lines:?}"
-        );
-        assert!(
-            lines[0].contains(", upstream 127.0.0.1:") && !lines[0].contains(":0,"),
-            "{lines:?}"
-        );
+        assert!(lines[0].starts_with(&format!("listening on {host}")), "{lines:?}");
+        assert!(lines[0].contains(", upstream 127.0.0.1:") && !lines[0].contains(":0,"), "{lines:?}");
         assert!(lines[2].starts_with(curl), "{lines:?}");
         terminate(&child);
         let said = finish(child);
         assert_eq!(said.code, Some(0), "{said:?}");
-        assert!(
-            said.stderr
-                .ends_with("drained: 0 sessions finished, 0 aborted\n"),
-            "{}",
-            said.stderr
-        );
+        assert!(said.stderr.ends_with("drained: 0 sessions finished, 0 aborted\n"), "{}", said.stderr);
     }
 }
 
@@ -345,16 +225,12 @@ fn demo_says_where_it_listens_and_what_to_paste_then_drains() {
 fn closed_stdout_is_no_error() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let mut child = spawn(
-        &["proxy", "--demo", "--listen", "127.0.0.1:0"],
-        writer.into(),
-    );
+    let mut child = spawn(&["proxy", "--demo", "--listen", "127.0.0.1:0"], writer.into());
     let status = format!("/proc/{}/status", child.id());
     let started = Instant::now();
     // Nothing it prints can be read, so the kernel is asked whether it catches SIGTERM (15) yet.
     while !fs::read_to_string(&status).unwrap().lines().any(|line| {
-        line.strip_prefix("SigCgt:\t")
-            .is_some_and(|mask| u64::from_str_radix(mask, 16).unwrap() >> 14 & 1 == 1)
+        line.strip_prefix("SigCgt:\t").is_some_and(|mask| u64::from_str_radix(mask, 16).unwrap() >> 14 & 1 == 1)
     }) {
         assert!(child.try_wait().unwrap().is_none() && started.elapsed() < BOUND);
         thread::yield_now();
@@ -362,43 +238,17 @@ fn closed_stdout_is_no_error() {
     terminate(&child);
     let said = finish(child);
     assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(
-        said.stderr
-            .ends_with("drained: 0 sessions finished, 0 aborted\n"),
-        "{}",
-        said.stderr
-    );
+    assert!(said.stderr.ends_with("drained: 0 sessions finished, 0 aborted\n"), "{}", said.stderr);
 }
 
 #[test]
 fn json_log_is_json_to_the_last_line() {
-    let mut child = spawn(
-        &[
-            "proxy",
-            "--demo",
-            "--listen",
-            "127.0.0.1:0",
-            "--log",
-            "json",
-        ],
-        Stdio::piped(),
-    );
+    let mut child = spawn(&["proxy", "--demo", "--listen", "127.0.0.1:0", "--log", "json"], Stdio::piped());
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     stdout.read_line(&mut String::new()).unwrap();
     terminate(&child);
     let said = finish(child);
     assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(
-        said.stderr
-            .lines()
-            .all(|line| line.starts_with('{') && line.ends_with('}')),
-        "{}",
-        said.stderr
-    );
-    assert!(
-        said.stderr
-            .ends_with("{\"event\":\"drained\",\"finished\":0,\"aborted\":0}\n"),
-        "{}",
-        said.stderr
-    );
+    assert!(said.stderr.lines().all(|line| line.starts_with('{') && line.ends_with('}')), "{}", said.stderr);
+    assert!(said.stderr.ends_with("{\"event\":\"drained\",\"finished\":0,\"aborted\":0}\n"), "{}", said.stderr);
 }

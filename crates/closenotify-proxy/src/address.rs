@@ -63,14 +63,9 @@ impl HostPort {
             Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, self.port)]),
             Host::Name(name) => name,
         };
-        let found: Vec<_> = tokio::net::lookup_host((name.as_str(), self.port))
-            .await?
-            .collect();
+        let found: Vec<_> = tokio::net::lookup_host((name.as_str(), self.port)).await?.collect();
         if found.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                format!("{name} has no address"),
-            ));
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("{name} has no address")));
         }
         Ok(found)
     }
@@ -86,9 +81,7 @@ impl FromStr for HostPort {
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (host, behind) = rest.split_once(']').ok_or(AddressError::UnclosedBracket)?;
-                let host = host
-                    .parse::<Ipv6Addr>()
-                    .map_err(|_| AddressError::NotIpv6 { host: host.into() })?;
+                let host = host.parse::<Ipv6Addr>().map_err(|_| AddressError::NotIpv6 { host: host.into() })?;
                 let port = behind.strip_prefix(':').ok_or(AddressError::MissingPort)?;
                 (Host::Ip(host.into()), port)
             }
@@ -114,10 +107,7 @@ impl FromStr for HostPort {
 
 impl From<SocketAddr> for HostPort {
     fn from(address: SocketAddr) -> Self {
-        Self {
-            host: Host::Ip(address.ip()),
-            port: address.port(),
-        }
+        Self { host: Host::Ip(address.ip()), port: address.port() }
     }
 }
 
@@ -142,9 +132,7 @@ impl Host {
         }
         let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         // A name of digits and dots only is an IPv4 address with a slip; resolvers read some of them as something else.
-        let mangled = host
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let mangled = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         if mangled || !host.bytes().all(named) {
             return Err(AddressError::NotAHost { host: host.into() });
         }
@@ -186,33 +174,19 @@ pub enum AddressError {
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::EmptyHost => {
-                f.write_str("the host is missing: write host:port, 0.0.0.0:port or [::]:port")
-            }
+            Self::EmptyHost => f.write_str("the host is missing: write host:port, 0.0.0.0:port or [::]:port"),
             Self::MissingPort => f.write_str("the port is missing: write host:port or [ipv6]:port"),
             Self::BadPort { port } => {
                 write!(f, "{port:?} is not a port: write a number from 0 to 65535")
             }
-            Self::PortZero => {
-                f.write_str("nothing listens on port 0: write the port to connect to")
-            }
-            Self::UnbracketedIpv6 => {
-                f.write_str("an IPv6 address needs brackets: write [ipv6]:port, as in [::1]:8443")
-            }
-            Self::UnclosedBracket => {
-                f.write_str("the closing bracket is missing: write [ipv6]:port")
-            }
+            Self::PortZero => f.write_str("nothing listens on port 0: write the port to connect to"),
+            Self::UnbracketedIpv6 => f.write_str("an IPv6 address needs brackets: write [ipv6]:port, as in [::1]:8443"),
+            Self::UnclosedBracket => f.write_str("the closing bracket is missing: write [ipv6]:port"),
             Self::NotIpv6 { host } => {
-                write!(
-                    f,
-                    "{host:?} is not an IPv6 address: brackets are for those only, without a zone"
-                )
+                write!(f, "{host:?} is not an IPv6 address: brackets are for those only, without a zone")
             }
             Self::NotAHost { host } => {
-                write!(
-                    f,
-                    "{host:?} is neither a host name nor an address: write host:port, without scheme and path"
-                )
+                write!(f, "{host:?} is neither a host name nor an address: write host:port, without scheme and path")
             }
         }
     }
@@ -257,30 +231,10 @@ mod tests {
             ("::1:8443", AddressError::UnbracketedIpv6),
             ("::1", AddressError::UnbracketedIpv6),
             ("[::1:8443", AddressError::UnclosedBracket),
-            (
-                "[localhost]:1",
-                AddressError::NotIpv6 {
-                    host: "localhost".into(),
-                },
-            ),
-            (
-                "[127.0.0.1]:1",
-                AddressError::NotIpv6 {
-                    host: "127.0.0.1".into(),
-                },
-            ),
-            (
-                "[fe80::1%eth0]:1",
-                AddressError::NotIpv6 {
-                    host: "fe80::1%eth0".into(),
-                },
-            ),
-            (
-                "[]:1",
-                AddressError::NotIpv6 {
-                    host: String::new(),
-                },
-            ),
+            ("[localhost]:1", AddressError::NotIpv6 { host: "localhost".into() }),
+            ("[127.0.0.1]:1", AddressError::NotIpv6 { host: "127.0.0.1".into() }),
+            ("[fe80::1%eth0]:1", AddressError::NotIpv6 { host: "fe80::1%eth0".into() }),
+            ("[]:1", AddressError::NotIpv6 { host: String::new() }),
             ("localhost:65536", port("65536")),
             ("localhost:-1", port("-1")),
             ("localhost:+1", port("+1")),
@@ -299,15 +253,9 @@ mod tests {
 
     #[test]
     fn target_has_a_port() {
-        assert_eq!(
-            HostPort::parse_target("localhost:0"),
-            Err(AddressError::PortZero)
-        );
+        assert_eq!(HostPort::parse_target("localhost:0"), Err(AddressError::PortZero));
         assert_eq!(HostPort::parse_target("localhost:80").unwrap().port(), 80);
-        assert_eq!(
-            HostPort::parse_target("localhost"),
-            Err(AddressError::MissingPort)
-        );
+        assert_eq!(HostPort::parse_target("localhost"), Err(AddressError::MissingPort));
     }
 
     #[test]
@@ -328,17 +276,7 @@ mod tests {
     async fn addresses_resolve_to_themselves_and_localhost_to_loopback() {
         let here: SocketAddr = "[::1]:7".parse().unwrap();
         assert_eq!(HostPort::from(here).resolve().await.unwrap(), [here]);
-        let found = "localhost:7"
-            .parse::<HostPort>()
-            .unwrap()
-            .resolve()
-            .await
-            .unwrap();
-        assert!(
-            !found.is_empty()
-                && found
-                    .iter()
-                    .all(|at| at.ip().is_loopback() && at.port() == 7)
-        );
+        let found = "localhost:7".parse::<HostPort>().unwrap().resolve().await.unwrap();
+        assert!(!found.is_empty() && found.iter().all(|at| at.ip().is_loopback() && at.port() == 7));
     }
 }

@@ -51,14 +51,10 @@ impl Credentials {
     ///
     /// [`CredentialsError::Generate`] when the provider cannot make a key.
     pub fn self_signed() -> Result<Self, CredentialsError> {
-        let failed = |source: rcgen::Error| CredentialsError::Generate {
-            reason: source.to_string(),
-        };
+        let failed = |source: rcgen::Error| CredentialsError::Generate { reason: source.to_string() };
         let names = ["localhost", "127.0.0.1", "::1"].map(String::from);
         let mut params = CertificateParams::new(names).map_err(failed)?;
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "closenotify demo");
+        params.distinguished_name.push(DnType::CommonName, "closenotify demo");
         params.is_ca = IsCa::ExplicitNoCa;
         let now = SystemTime::now();
         params.not_before = (now - DAY).into();
@@ -66,17 +62,9 @@ impl Credentials {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;
         let leaf = params.self_signed(&key).map_err(failed)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let certified = CertifiedKey::from_der(
-            vec![leaf.der().clone()],
-            key,
-            &aws_lc_rs::default_provider(),
-        )
-        .map_err(|source| CredentialsError::Generate {
-            reason: source.to_string(),
-        })?;
-        Ok(Self {
-            certified: Arc::new(certified),
-        })
+        let certified = CertifiedKey::from_der(vec![leaf.der().clone()], key, &aws_lc_rs::default_provider())
+            .map_err(|source| CredentialsError::Generate { reason: source.to_string() })?;
+        Ok(Self { certified: Arc::new(certified) })
     }
 
     /// The chain, leaf first, in DER; never empty.
@@ -92,14 +80,11 @@ impl Credentials {
     /// [`CredentialsError::Config`] when the provider cannot make ticket keys or supports none of the versions.
     pub fn server_config(&self) -> Result<Arc<ServerConfig>, CredentialsError> {
         let failed = |source| CredentialsError::Config { source };
-        let mut config =
-            ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-                .with_protocol_versions(&[&version::TLS13, &version::TLS12])
-                .map_err(failed)?
-                .with_no_client_auth()
-                .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(
-                    &self.certified,
-                ))));
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&version::TLS13, &version::TLS12])
+            .map_err(failed)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&self.certified))));
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(failed)?;
         Ok(Arc::new(config))
     }
@@ -114,18 +99,12 @@ impl Credentials {
         let signing = provider
             .key_provider
             .load_private_key(key_der)
-            .map_err(|source| CredentialsError::KeyUnusable {
-                path: key.into(),
-                reason: source.to_string(),
-            })?;
+            .map_err(|source| CredentialsError::KeyUnusable { path: key.into(), reason: source.to_string() })?;
         let certified = CertifiedKey::new(chain, signing);
         match certified.keys_match() {
             Ok(()) => {}
             Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-                return Err(CredentialsError::Mismatch {
-                    cert: cert.into(),
-                    key: key.into(),
-                });
+                return Err(CredentialsError::Mismatch { cert: cert.into(), key: key.into() });
             }
             // A signer that cannot tell its public key is no reason to refuse.
             Err(rustls::Error::InconsistentKeys(_)) => {}
@@ -137,9 +116,7 @@ impl Credentials {
                 });
             }
         }
-        Ok(Self {
-            certified: Arc::new(certified),
-        })
+        Ok(Self { certified: Arc::new(certified) })
     }
 }
 
@@ -155,11 +132,7 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CredentialsEr
         }
     }
     if chain.is_empty() {
-        return Err(CredentialsError::NoCertificate {
-            path: path.into(),
-            holds_key,
-            looks_like_der: is_der(&bytes),
-        });
+        return Err(CredentialsError::NoCertificate { path: path.into(), holds_key, looks_like_der: is_der(&bytes) });
     }
     Ok(chain)
 }
@@ -177,19 +150,11 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, CredentialsError> {
             return Ok(key);
         }
     }
-    Err(CredentialsError::NoKey {
-        path: path.into(),
-        holds_certificate,
-        looks_like_der: is_der(&bytes),
-    })
+    Err(CredentialsError::NoKey { path: path.into(), holds_certificate, looks_like_der: is_der(&bytes) })
 }
 
 fn read(path: &Path, role: FileRole) -> Result<Vec<u8>, CredentialsError> {
-    fs::read(path).map_err(|source| CredentialsError::Unreadable {
-        path: path.into(),
-        role,
-        source,
-    })
+    fs::read(path).map_err(|source| CredentialsError::Unreadable { path: path.into(), role, source })
 }
 
 /// The PEM sections of a file up to its end or its first malformed one.
@@ -212,10 +177,7 @@ fn pem_reason(error: &pem::Error) -> String {
     match error {
         pem::Error::MissingSectionEnd { end_marker } => {
             // The parser keeps the label only.
-            format!(
-                "a section lacks its line `-----END {}-----`",
-                String::from_utf8_lossy(end_marker)
-            )
+            format!("a section lacks its line `-----END {}-----`", String::from_utf8_lossy(end_marker))
         }
         // The line itself is not shown: it may be a key's.
         pem::Error::IllegalSectionStart { .. } => {
@@ -227,10 +189,7 @@ fn pem_reason(error: &pem::Error) -> String {
 }
 
 fn is_key(kind: SectionKind) -> bool {
-    matches!(
-        kind,
-        SectionKind::PrivateKey | SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey
-    )
+    matches!(kind, SectionKind::PrivateKey | SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey)
 }
 
 /// PKCS#8 has a label of its own for encrypted keys; the older forms say it in a header inside the section.
@@ -248,35 +207,24 @@ fn is_der(bytes: &[u8]) -> bool {
 }
 
 /// Every certificate must parse; only the leaf must be valid at `now`.
-fn check_validity(
-    path: &Path,
-    chain: &[CertificateDer<'_>],
-    now: SystemTime,
-) -> Result<(), CredentialsError> {
+fn check_validity(path: &Path, chain: &[CertificateDer<'_>], now: SystemTime) -> Result<(), CredentialsError> {
     let now = unix_seconds(now);
     for (index, der) in chain.iter().enumerate() {
-        let (_, certificate) = X509Certificate::from_der(der).map_err(|source| {
-            CredentialsError::CertificateUnparsable {
+        let (_, certificate) =
+            X509Certificate::from_der(der).map_err(|source| CredentialsError::CertificateUnparsable {
                 path: path.into(),
                 position: index + 1,
                 reason: source.to_string(),
-            }
-        })?;
+            })?;
         if index > 0 {
             continue;
         }
         let validity = certificate.validity();
         if now > validity.not_after.timestamp() {
-            return Err(CredentialsError::Expired {
-                path: path.into(),
-                at: UtcDate::from(validity.not_after),
-            });
+            return Err(CredentialsError::Expired { path: path.into(), at: UtcDate::from(validity.not_after) });
         }
         if now < validity.not_before.timestamp() {
-            return Err(CredentialsError::NotYetValid {
-                path: path.into(),
-                from: UtcDate::from(validity.not_before),
-            });
+            return Err(CredentialsError::NotYetValid { path: path.into(), from: UtcDate::from(validity.not_before) });
         }
     }
     Ok(())

@@ -101,10 +101,7 @@ async fn serve(stream: TcpStream) {
     let wire = TokioIo::new(Wire::new(Arc::clone(&stream), order.clone()));
     // An error is the client's (not HTTP, gone) or the reset that the wire made of an order; either way the connection
     // must still be ended.
-    let _ = http1::Builder::new()
-        .half_close(true)
-        .serve_connection(wire, service)
-        .await;
+    let _ = http1::Builder::new().half_close(true).serve_connection(wire, service).await;
     if order.is_given() {
         wire::reset(stream).await;
     } else {

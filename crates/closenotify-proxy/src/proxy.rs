@@ -25,19 +25,11 @@ impl Proxy {
     ///
     /// [`BindError`], which names the address and why it cannot be listened on.
     pub async fn bind(config: ProxyConfig) -> Result<Self, BindError> {
-        let failed = |source| BindError {
-            address: config.listen.clone(),
-            source,
-        };
+        let failed = |source| BindError { address: config.listen.clone(), source };
         let addresses = config.listen.resolve().await.map_err(failed)?;
-        let listener = TcpListener::bind(addresses.as_slice())
-            .await
-            .map_err(failed)?;
+        let listener = TcpListener::bind(addresses.as_slice()).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
-        Ok(Self {
-            local_addr,
-            _listener: listener,
-        })
+        Ok(Self { local_addr, _listener: listener })
     }
 
     /// The address bound: the configured one, with the port taken when that was 0.
@@ -48,10 +40,7 @@ impl Proxy {
     /// Serves until told to drain, then until no session is left, the drain deadline is over or aborting is ordered.
     pub async fn run(self, shutdown: Shutdown) -> Drained {
         shutdown.draining().await;
-        Drained {
-            finished: 0,
-            aborted: 0,
-        }
+        Drained { finished: 0, aborted: 0 }
     }
 }
 
@@ -79,18 +68,14 @@ impl fmt::Display for BindError {
                 f,
                 "cannot listen on {address}: the address is in use; stop what listens there, or give another with --listen (port 0 takes a free one)"
             ),
-            io::ErrorKind::PermissionDenied => write!(
-                f,
-                "cannot listen on {address}: {source}; ports below 1024 need the right to bind them"
-            ),
+            io::ErrorKind::PermissionDenied => {
+                write!(f, "cannot listen on {address}: {source}; ports below 1024 need the right to bind them")
+            }
             io::ErrorKind::AddrNotAvailable => write!(
                 f,
                 "cannot listen on {address}: this machine has no such address; give one of its own, 0.0.0.0 or [::]"
             ),
-            _ => write!(
-                f,
-                "cannot listen on {address}: {source}; give another address with --listen"
-            ),
+            _ => write!(f, "cannot listen on {address}: {source}; give another address with --listen"),
         }
     }
 }

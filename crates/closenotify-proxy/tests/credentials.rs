@@ -34,11 +34,7 @@ impl Bench {
         params.not_before = date_time_ymd(2024, 3, 1);
         params.not_after = date_time_ymd(2034, 3, 1);
         let cert = params.self_signed(&key).unwrap();
-        Self {
-            dir: TempDir::new().unwrap(),
-            cert_pem: cert.pem(),
-            key_pem: key.serialize_pem(),
-        }
+        Self { dir: TempDir::new().unwrap(), cert_pem: cert.pem(), key_pem: key.serialize_pem() }
     }
 
     fn file(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
@@ -48,12 +44,7 @@ impl Bench {
     }
 
     /// Loads the two contents as of 2030 and gives the error with its text, which must name `at_fault`.
-    fn refused(
-        &self,
-        cert: impl AsRef<[u8]>,
-        key: impl AsRef<[u8]>,
-        at_fault: &str,
-    ) -> (CredentialsError, String) {
+    fn refused(&self, cert: impl AsRef<[u8]>, key: impl AsRef<[u8]>, at_fault: &str) -> (CredentialsError, String) {
         self.refused_at(year(2030), cert, key, at_fault)
     }
 
@@ -68,10 +59,7 @@ impl Bench {
         let error = Credentials::from_files(&cert, &key, now).unwrap_err();
         let text = error.to_string();
         let path = self.dir.path().join(at_fault);
-        assert!(
-            text.contains(path.to_str().unwrap()),
-            "{text:?} does not name {path:?}"
-        );
+        assert!(text.contains(path.to_str().unwrap()), "{text:?} does not name {path:?}");
         (error, text)
     }
 }
@@ -81,12 +69,7 @@ fn year(year: i32) -> SystemTime {
 }
 
 fn openssl(args: &[&str]) -> Vec<u8> {
-    let out = Command::new("openssl")
-        .args(args)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .unwrap();
+    let out = Command::new("openssl").args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().unwrap();
     assert!(out.status.success(), "openssl {args:?}");
     out.stdout
 }
@@ -94,10 +77,7 @@ fn openssl(args: &[&str]) -> Vec<u8> {
 #[test]
 fn matching_pair_is_served_without_alpn_and_with_tickets() {
     let bench = Bench::new();
-    let (cert, key) = (
-        bench.file("c", &bench.cert_pem),
-        bench.file("k", &bench.key_pem),
-    );
+    let (cert, key) = (bench.file("c", &bench.cert_pem), bench.file("k", &bench.key_pem));
     let credentials = Credentials::from_files(&cert, &key, year(2030)).unwrap();
     assert_eq!(credentials.chain().len(), 1);
     let config = credentials.server_config().unwrap();
@@ -118,8 +98,7 @@ fn both_versions_shake_hands() {
             .with_root_certificates(roots.clone())
             .with_no_client_auth();
         for name in ["localhost", "127.0.0.1", "::1"] {
-            let mut client =
-                ClientConnection::new(Arc::new(client.clone()), name.try_into().unwrap()).unwrap();
+            let mut client = ClientConnection::new(Arc::new(client.clone()), name.try_into().unwrap()).unwrap();
             let mut server = ServerConnection::new(Arc::clone(&config)).unwrap();
             for _flight in 0..4 {
                 let mut wire = Vec::new();
@@ -169,33 +148,13 @@ fn every_unencrypted_key_form_is_taken() {
             &["rsa", "-traditional", "-in", &p8, "-out", &other],
             "-----BEGIN RSA PRIVATE KEY-----",
         ),
-        (
-            &["-algorithm", "ED25519"],
-            &["pkey", "-in", &p8, "-out", &other],
-            "-----BEGIN PRIVATE KEY-----",
-        ),
+        (&["-algorithm", "ED25519"], &["pkey", "-in", &p8, "-out", &other], "-----BEGIN PRIVATE KEY-----"),
     ];
     for (make, convert, label) in forms {
         openssl(&[&["genpkey", "-out", &p8], make].concat());
         openssl(convert);
-        openssl(&[
-            "req",
-            "-x509",
-            "-new",
-            "-key",
-            &p8,
-            "-subj",
-            "/CN=localhost",
-            "-days",
-            "2",
-            "-out",
-            &crt,
-        ]);
-        assert!(
-            fs::read_to_string(&p8)
-                .unwrap()
-                .starts_with("-----BEGIN PRIVATE KEY-----")
-        );
+        openssl(&["req", "-x509", "-new", "-key", &p8, "-subj", "/CN=localhost", "-days", "2", "-out", &crt]);
+        assert!(fs::read_to_string(&p8).unwrap().starts_with("-----BEGIN PRIVATE KEY-----"));
         assert!(fs::read_to_string(&other).unwrap().contains(label));
         for key in [&p8, &other] {
             // A certificate made this second is valid from this second on.
@@ -212,12 +171,7 @@ fn self_signed_is_a_leaf_for_the_loopback_names() {
     let (_, leaf) = X509Certificate::from_der(&credentials.chain()[0]).unwrap();
     assert!(!leaf.basic_constraints().unwrap().unwrap().value.ca);
     assert!(leaf.validity().is_valid());
-    let names = &leaf
-        .subject_alternative_name()
-        .unwrap()
-        .unwrap()
-        .value
-        .general_names;
+    let names = &leaf.subject_alternative_name().unwrap().unwrap().value.general_names;
     let mut loopback6 = [0; 16];
     loopback6[15] = 1;
     assert_eq!(
@@ -235,17 +189,11 @@ fn missing_file_is_named_with_the_system_error() {
     let bench = Bench::new();
     let there = bench.file("there", &bench.cert_pem);
     let gone = bench.dir.path().join("gone.pem");
-    for (cert, key, role) in [
-        (&gone, &there, "certificate file"),
-        (&there, &gone, "key file"),
-    ] {
+    for (cert, key, role) in [(&gone, &there, "certificate file"), (&there, &gone, "key file")] {
         let error = Credentials::from_files(cert, key, year(2030)).unwrap_err();
         assert!(matches!(error, CredentialsError::Unreadable { .. }));
         let text = error.to_string();
-        assert!(
-            text.contains("gone.pem") && text.contains(role) && text.contains("No such file"),
-            "{text}"
-        );
+        assert!(text.contains("gone.pem") && text.contains(role) && text.contains("No such file"), "{text}");
     }
 }
 
@@ -253,22 +201,10 @@ fn missing_file_is_named_with_the_system_error() {
 fn swapped_files_are_seen() {
     let bench = Bench::new();
     let (error, text) = bench.refused(&bench.key_pem, &bench.cert_pem, "the.crt");
-    assert!(matches!(
-        error,
-        CredentialsError::NoCertificate {
-            holds_key: true,
-            ..
-        }
-    ));
+    assert!(matches!(error, CredentialsError::NoCertificate { holds_key: true, .. }));
     assert!(text.contains("swapped"), "{text}");
     let (error, text) = bench.refused(&bench.cert_pem, &bench.cert_pem, "the.key");
-    assert!(matches!(
-        error,
-        CredentialsError::NoKey {
-            holds_certificate: true,
-            ..
-        }
-    ));
+    assert!(matches!(error, CredentialsError::NoKey { holds_certificate: true, .. }));
     assert!(text.contains("swapped"), "{text}");
 }
 
@@ -277,22 +213,10 @@ fn files_without_what_is_sought_say_so() {
     let bench = Bench::new();
     for empty in ["", "hello\n"] {
         let (error, text) = bench.refused(empty, &bench.key_pem, "the.crt");
-        assert!(matches!(
-            error,
-            CredentialsError::NoCertificate {
-                holds_key: false,
-                ..
-            }
-        ));
+        assert!(matches!(error, CredentialsError::NoCertificate { holds_key: false, .. }));
         assert!(text.contains("BEGIN CERTIFICATE"), "{text}");
         let (error, text) = bench.refused(&bench.cert_pem, empty, "the.key");
-        assert!(matches!(
-            error,
-            CredentialsError::NoKey {
-                holds_certificate: false,
-                ..
-            }
-        ));
+        assert!(matches!(error, CredentialsError::NoKey { holds_certificate: false, .. }));
         assert!(text.contains("BEGIN PRIVATE KEY"), "{text}");
     }
 }
@@ -316,10 +240,7 @@ fn encrypted_keys_are_refused_with_the_way_out() {
     let sec1 = openssl(&["ec", "-in", plain, "-aes128", "-passout", "pass:x"]);
     for key in [pkcs8, sec1] {
         let (error, text) = bench.refused(&bench.cert_pem, key, "the.key");
-        assert!(
-            matches!(error, CredentialsError::EncryptedKey { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, CredentialsError::EncryptedKey { .. }), "{error:?}");
         assert!(text.contains("openssl pkey -in"), "{text}");
     }
 }
@@ -329,18 +250,12 @@ fn malformed_pem_is_refused_without_showing_key_material() {
     let bench = Bench::new();
     let cut = |pem: &str| pem.lines().take(2).collect::<Vec<_>>().join("\n");
     let (error, text) = bench.refused(cut(&bench.cert_pem), &bench.key_pem, "the.crt");
-    assert!(
-        matches!(error, CredentialsError::MalformedPem { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, CredentialsError::MalformedPem { .. }), "{error:?}");
     assert!(text.contains("END CERTIFICATE"), "{text}");
     let spoilt = bench.key_pem.replacen("\nM", "\n!M", 1);
     assert_ne!(spoilt, bench.key_pem);
     let (error, text) = bench.refused(&bench.cert_pem, &spoilt, "the.key");
-    assert!(
-        matches!(error, CredentialsError::MalformedPem { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, CredentialsError::MalformedPem { .. }), "{error:?}");
     assert!(text.contains("base64"), "{text}");
     for line in bench.key_pem.lines().filter(|line| !line.starts_with('-')) {
         assert!(!text.contains(line));
@@ -359,11 +274,8 @@ fn key_of_another_certificate_is_refused_naming_both_files() {
 #[test]
 fn unusable_key_is_refused() {
     let bench = Bench::new();
-    let (error, _) = bench.refused(
-        &bench.cert_pem,
-        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-        "the.key",
-    );
+    let (error, _) =
+        bench.refused(&bench.cert_pem, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "the.key");
     assert!(matches!(error, CredentialsError::KeyUnusable { .. }));
 }
 
@@ -372,46 +284,24 @@ fn unparsable_certificate_is_refused_with_its_position() {
     let bench = Bench::new();
     let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let (error, _) = bench.refused(bad, &bench.key_pem, "the.crt");
-    assert!(matches!(
-        error,
-        CredentialsError::CertificateUnparsable { position: 1, .. }
-    ));
-    let (error, text) = bench.refused(
-        format!("{}{bad}", bench.cert_pem),
-        &bench.key_pem,
-        "the.crt",
-    );
-    assert!(matches!(
-        error,
-        CredentialsError::CertificateUnparsable { position: 2, .. }
-    ));
+    assert!(matches!(error, CredentialsError::CertificateUnparsable { position: 1, .. }));
+    let (error, text) = bench.refused(format!("{}{bad}", bench.cert_pem), &bench.key_pem, "the.crt");
+    assert!(matches!(error, CredentialsError::CertificateUnparsable { position: 2, .. }));
     assert!(text.contains("certificate 2 in"), "{text}");
 }
 
 #[test]
 fn validity_is_checked_to_the_second_and_dated_in_utc() {
     let bench = Bench::new();
-    let (from, to): (SystemTime, SystemTime) = (
-        date_time_ymd(2024, 3, 1).into(),
-        date_time_ymd(2034, 3, 1).into(),
-    );
+    let (from, to): (SystemTime, SystemTime) = (date_time_ymd(2024, 3, 1).into(), date_time_ymd(2034, 3, 1).into());
     let second = Duration::from_secs(1);
     let (error, text) = bench.refused_at(to + second, &bench.cert_pem, &bench.key_pem, "the.crt");
     assert!(matches!(error, CredentialsError::Expired { .. }));
-    assert!(
-        text.contains("expired on 2034-03-01 00:00:00 UTC"),
-        "{text}"
-    );
+    assert!(text.contains("expired on 2034-03-01 00:00:00 UTC"), "{text}");
     let (error, text) = bench.refused_at(from - second, &bench.cert_pem, &bench.key_pem, "the.crt");
     assert!(matches!(error, CredentialsError::NotYetValid { .. }));
-    assert!(
-        text.contains("not valid before 2024-03-01 00:00:00 UTC"),
-        "{text}"
-    );
-    let (cert, key) = (
-        bench.file("c", &bench.cert_pem),
-        bench.file("k", &bench.key_pem),
-    );
+    assert!(text.contains("not valid before 2024-03-01 00:00:00 UTC"), "{text}");
+    let (cert, key) = (bench.file("c", &bench.cert_pem), bench.file("k", &bench.key_pem));
     for now in [from, from + DAY, to] {
         Credentials::from_files(&cert, &key, now).unwrap();
     }

@@ -27,10 +27,7 @@ enum Ending {
 
 impl Client {
     async fn connect(demo: &DemoUpstream) -> Self {
-        Self {
-            stream: TcpStream::connect(demo.addr()).await.unwrap(),
-            read: Vec::new(),
-        }
+        Self { stream: TcpStream::connect(demo.addr()).await.unwrap(), read: Vec::new() }
     }
 
     async fn send(&mut self, text: &str) {
@@ -38,8 +35,7 @@ impl Client {
     }
 
     async fn get(&mut self, path: &str) {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: demo\r\n\r\n"))
-            .await;
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: demo\r\n\r\n")).await;
     }
 
     /// Reads on until `done` says of all that was read that it is enough.
@@ -47,12 +43,7 @@ impl Client {
         bounded(async {
             while !done(&self.read) {
                 let n = self.stream.read_buf(&mut self.read).await.unwrap();
-                assert_ne!(
-                    n,
-                    0,
-                    "the end came early: {:?}",
-                    String::from_utf8_lossy(&self.read)
-                );
+                assert_ne!(n, 0, "the end came early: {:?}", String::from_utf8_lossy(&self.read));
             }
         })
         .await;
@@ -78,8 +69,7 @@ impl Client {
     async fn answer(&mut self) -> (String, Vec<u8>) {
         self.read_until(|read| split(read).is_some()).await;
         let promised = promised(&split(&self.read).unwrap().0);
-        self.read_until(|read| split(read).unwrap().1.len() >= promised)
-            .await;
+        self.read_until(|read| split(read).unwrap().1.len() >= promised).await;
         let (head, body) = split(&self.read).unwrap();
         let answer = (head, body[..promised].to_vec());
         self.read.drain(..self.read.len() - (body.len() - promised));
@@ -93,26 +83,16 @@ impl Client {
 
 fn split(read: &[u8]) -> Option<(String, &[u8])> {
     let at = read.windows(4).position(|window| window == b"\r\n\r\n")?;
-    Some((
-        String::from_utf8(read[..at].to_vec()).unwrap(),
-        &read[at + 4..],
-    ))
+    Some((String::from_utf8(read[..at].to_vec()).unwrap(), &read[at + 4..]))
 }
 
 fn promised(head: &str) -> usize {
-    let value = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "));
-    value
-        .unwrap_or_else(|| panic!("no length in {head}"))
-        .parse()
-        .unwrap()
+    let value = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    value.unwrap_or_else(|| panic!("no length in {head}")).parse().unwrap()
 }
 
 async fn bounded<T>(future: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(20), future)
-        .await
-        .expect("no end within 20 s")
+    timeout(Duration::from_secs(20), future).await.expect("no end within 20 s")
 }
 
 #[tokio::test]
@@ -122,10 +102,7 @@ async fn front_page_lists_the_paths() {
     let mut client = Client::connect(&demo).await;
     client.get("/").await;
     let (head, body) = client.answer().await;
-    assert!(
-        head.starts_with("HTTP/1.1 200") && head.contains("text/html"),
-        "{head}"
-    );
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("text/html"), "{head}");
     let body = String::from_utf8(body).unwrap();
     for path in ["/bytes/N", "/slow/SECONDS", "/early", "/echo", "/reset/N"] {
         assert!(body.contains(path), "{body}");
@@ -154,11 +131,7 @@ async fn large_answer_with_close_is_whole_for_a_slow_reader() {
     let demo = DemoUpstream::start().unwrap();
     let mut client = Client::connect(&demo).await;
     let n = 16 * 1024 * 1024;
-    client
-        .send(&format!(
-            "GET /bytes/{n} HTTP/1.1\r\nhost: demo\r\nconnection: close\r\n\r\n"
-        ))
-        .await;
+    client.send(&format!("GET /bytes/{n} HTTP/1.1\r\nhost: demo\r\nconnection: close\r\n\r\n")).await;
     // Both socket buffers are full before the first read.
     client.stream.readable().await.unwrap();
     assert_eq!(client.read_to_ending().await, Ending::Fin);
@@ -184,12 +157,8 @@ async fn slow_gives_one_line_at_once_and_the_rest_to_a_client_that_half_closed()
 async fn echo_streams_while_the_request_is_still_coming() {
     let demo = DemoUpstream::start().unwrap();
     let mut client = Client::connect(&demo).await;
-    client
-        .send("POST /echo HTTP/1.1\r\nhost: demo\r\ncontent-length: 10\r\n\r\nfirst")
-        .await;
-    client
-        .read_until(|read| read.ends_with(b"\r\n\r\nfirst"))
-        .await;
+    client.send("POST /echo HTTP/1.1\r\nhost: demo\r\ncontent-length: 10\r\n\r\nfirst").await;
+    client.read_until(|read| read.ends_with(b"\r\n\r\nfirst")).await;
     client.send("-last").await;
     let (head, body) = client.answer().await;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
@@ -200,15 +169,10 @@ async fn echo_streams_while_the_request_is_still_coming() {
 async fn early_answers_before_the_body_has_come() {
     let demo = DemoUpstream::start().unwrap();
     let mut client = Client::connect(&demo).await;
-    client
-        .send("POST /early HTTP/1.1\r\nhost: demo\r\ncontent-length: 1000000\r\n\r\n")
-        .await;
+    client.send("POST /early HTTP/1.1\r\nhost: demo\r\ncontent-length: 1000000\r\n\r\n").await;
     assert_eq!(client.read_to_ending().await, Ending::Fin);
     let (head, body) = client.split();
-    assert!(
-        head.starts_with("HTTP/1.1 200") && head.contains("connection: close"),
-        "{head}"
-    );
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("connection: close"), "{head}");
     assert_eq!(body.len(), promised(&head));
 }
 
@@ -217,15 +181,9 @@ async fn early_answer_survives_an_upload_that_goes_on() {
     let demo = DemoUpstream::start().unwrap();
     let mut client = Client::connect(&demo).await;
     let upload = 8 * 1024 * 1024;
-    client
-        .send(&format!(
-            "POST /early HTTP/1.1\r\nhost: demo\r\ncontent-length: {upload}\r\n\r\n"
-        ))
-        .await;
+    client.send(&format!("POST /early HTTP/1.1\r\nhost: demo\r\ncontent-length: {upload}\r\n\r\n")).await;
     // All of it goes out before the first byte of the answer is read: a reset would have destroyed the answer.
-    bounded(client.stream.write_all(&vec![b'u'; upload]))
-        .await
-        .unwrap();
+    bounded(client.stream.write_all(&vec![b'u'; upload])).await.unwrap();
     assert_eq!(client.read_to_ending().await, Ending::Fin);
     let (head, body) = client.split();
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
@@ -264,24 +222,13 @@ async fn reset_waits_for_more_bytes_than_the_socket_buffers_hold() {
 async fn numbers_out_of_bounds_are_refused() {
     let demo = DemoUpstream::start().unwrap();
     let mut client = Client::connect(&demo).await;
-    for path in [
-        "/bytes/x",
-        "/bytes/-1",
-        "/bytes/+1",
-        "/bytes/",
-        "/bytes/1073741825",
-        "/slow/61",
-        "/slow/1.5",
-        "/reset/1e3",
-    ] {
+    for path in
+        ["/bytes/x", "/bytes/-1", "/bytes/+1", "/bytes/", "/bytes/1073741825", "/slow/61", "/slow/1.5", "/reset/1e3"]
+    {
         client.get(path).await;
         let (head, body) = client.answer().await;
         assert!(head.starts_with("HTTP/1.1 400"), "{path}: {head}");
-        assert!(
-            String::from_utf8(body)
-                .unwrap()
-                .contains("whole number from 0 to")
-        );
+        assert!(String::from_utf8(body).unwrap().contains("whole number from 0 to"));
     }
 }
 
@@ -290,16 +237,12 @@ async fn unknown_paths_are_answered_with_the_list() {
     let demo = DemoUpstream::start().unwrap();
     let mut client = Client::connect(&demo).await;
     for target in ["/nowhere", "/bytes", "/echo/1", "/early/", "//", "*"] {
-        client
-            .send(&format!("OPTIONS {target} HTTP/1.1\r\nhost: demo\r\n\r\n"))
-            .await;
+        client.send(&format!("OPTIONS {target} HTTP/1.1\r\nhost: demo\r\n\r\n")).await;
         let (head, body) = client.answer().await;
         assert!(head.starts_with("HTTP/1.1 404"), "{target}: {head}");
         assert!(String::from_utf8(body).unwrap().contains("/slow/SECONDS"));
     }
-    client
-        .send("CONNECT demo:443 HTTP/1.1\r\nhost: demo\r\n\r\n")
-        .await;
+    client.send("CONNECT demo:443 HTTP/1.1\r\nhost: demo\r\n\r\n").await;
     let (head, _) = client.answer().await;
     assert!(head.starts_with("HTTP/1.1 404"), "{head}");
 }
@@ -324,8 +267,5 @@ async fn dropping_it_stops_listening_and_cuts_what_is_open() {
     assert_eq!(client.read_to_ending().await, Ending::Fin);
     let (head, body) = client.split();
     assert!(body.len() < promised(&head));
-    assert_eq!(
-        TcpStream::connect(addr).await.unwrap_err().kind(),
-        ErrorKind::ConnectionRefused
-    );
+    assert_eq!(TcpStream::connect(addr).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }

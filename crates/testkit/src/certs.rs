@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
 };
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::WebPkiClientVerifier;
@@ -52,20 +52,13 @@ pub struct Authority {
 impl Authority {
     /// A new authority with a new key.
     #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "making an authority draws a key; a default would hide that"
-    )]
+    #[expect(clippy::new_without_default, reason = "making an authority draws a key; a default would hide that")]
     pub fn new() -> Self {
-        let mut params =
-            CertificateParams::new(Vec::new()).expect("an empty list of names is valid");
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "closenotify test authority");
+        let mut params = CertificateParams::new(Vec::new()).expect("an empty list of names is valid");
+        params.distinguished_name.push(DnType::CommonName, "closenotify test authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let issuer = CertifiedIssuer::self_signed(params, new_key())
-            .expect("these parameters can be signed");
+        let issuer = CertifiedIssuer::self_signed(params, new_key()).expect("these parameters can be signed");
         Self { issuer }
     }
 
@@ -109,9 +102,7 @@ impl Authority {
     #[must_use]
     pub fn roots(&self) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();
-        roots
-            .add(self.cert_der())
-            .expect("our own certificate is a valid trust anchor");
+        roots.add(self.cert_der()).expect("our own certificate is a valid trust anchor");
         Arc::new(roots)
     }
 
@@ -180,12 +171,9 @@ impl Authority {
 
     fn sign(&self, names: &[&str], validity: Validity, purpose: ExtendedKeyUsagePurpose) -> Leaf {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let mut params = CertificateParams::new(names.clone())
-            .expect("the names of a test certificate are valid");
+        let mut params = CertificateParams::new(names.clone()).expect("the names of a test certificate are valid");
         if let Some(first) = names.first() {
-            params
-                .distinguished_name
-                .push(DnType::CommonName, first.as_str());
+            params.distinguished_name.push(DnType::CommonName, first.as_str());
         }
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -198,14 +186,8 @@ impl Authority {
         params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(to, 1, 1);
         let key = new_key();
-        let cert = params
-            .signed_by(&key, &self.issuer)
-            .expect("these parameters can be signed");
-        Leaf {
-            chain: vec![cert.der().clone()],
-            pem: cert.pem(),
-            key,
-        }
+        let cert = params.signed_by(&key, &self.issuer).expect("these parameters can be signed");
+        Leaf { chain: vec![cert.der().clone()], pem: cert.pem(), key }
     }
 }
 
@@ -244,10 +226,8 @@ impl Leaf {
     /// Writes this leaf, its key and `authority` into a new temporary folder.
     #[must_use]
     pub fn write_pem_files(&self, authority: &Authority) -> PemFiles {
-        let dir = tempfile::Builder::new()
-            .prefix("closenotify-certs-")
-            .tempdir()
-            .expect("a temporary folder can be made");
+        let dir =
+            tempfile::Builder::new().prefix("closenotify-certs-").tempdir().expect("a temporary folder can be made");
         let write = |name: &str, text: &str| {
             let path = dir.path().join(name);
             fs::write(&path, text).expect("a new file in our own temporary folder can be written");

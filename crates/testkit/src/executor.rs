@@ -72,12 +72,7 @@ impl Strict {
             polls: Rc::clone(&polls),
             self_wakes: Rc::clone(&self_wakes),
         });
-        TaskHandle {
-            output,
-            polls,
-            self_wakes,
-            waker,
-        }
+        TaskHandle { output, polls, self_wakes, waker }
     }
 
     /// Polls woken tasks until all have finished, none is woken, or `max_steps` polls were made in this call.
@@ -92,11 +87,7 @@ impl Strict {
             self.steps += 1;
             self.tasks[index].poll();
         }
-        if lock(&self.woken).is_empty() {
-            self.rest()
-        } else {
-            Outcome::StepLimit
-        }
+        if lock(&self.woken).is_empty() { self.rest() } else { Outcome::StepLimit }
     }
 
     /// [`Strict::run`], and a panic that names the unfinished tasks unless all finish.
@@ -116,26 +107,15 @@ impl Strict {
     }
 
     fn rest(&self) -> Outcome {
-        let unfinished: Vec<String> = self
-            .tasks
-            .iter()
-            .filter(|task| task.future.is_some())
-            .map(|task| task.name.clone())
-            .collect();
-        if unfinished.is_empty() {
-            Outcome::Done
-        } else {
-            Outcome::Stalled { unfinished }
-        }
+        let unfinished: Vec<String> =
+            self.tasks.iter().filter(|task| task.future.is_some()).map(|task| task.name.clone()).collect();
+        if unfinished.is_empty() { Outcome::Done } else { Outcome::Stalled { unfinished } }
     }
 }
 
 impl fmt::Debug for Strict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Strict")
-            .field("tasks", &self.tasks.len())
-            .field("steps", &self.steps)
-            .finish()
+        f.debug_struct("Strict").field("tasks", &self.tasks.len()).field("steps", &self.steps).finish()
     }
 }
 

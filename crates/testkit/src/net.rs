@@ -13,7 +13,5 @@ use socket2::SockRef;
 ///
 /// When `socket` is no TCP socket.
 pub fn reset_on_close(socket: &impl AsFd) {
-    SockRef::from(socket)
-        .set_linger(Some(Duration::ZERO))
-        .expect("a TCP socket lingers as it is told");
+    SockRef::from(socket).set_linger(Some(Duration::ZERO)).expect("a TCP socket lingers as it is told");
 }

@@ -46,14 +46,8 @@ pub fn node() -> PathBuf {
 /// A command that runs a Python script of this crate's `py/` folder, such as `tls_peer.py`.
 #[must_use]
 pub fn python_client(script_name: &str) -> Command {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("py")
-        .join(script_name);
-    assert!(
-        script.is_file(),
-        "{} is not in crates/testkit/py",
-        script.display()
-    );
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("py").join(script_name);
+    assert!(script.is_file(), "{} is not in crates/testkit/py", script.display());
     let mut command = Command::new(python());
     // Without -B a run would leave bytecode in the source tree.
     command.arg("-B").arg(script);
@@ -91,18 +85,9 @@ impl Output {
 
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let late = if self.timed_out {
-            ", killed: time was up"
-        } else {
-            ""
-        };
+        let late = if self.timed_out { ", killed: time was up" } else { "" };
         writeln!(f, "{} after {:?}{late}", self.status, self.took)?;
-        write!(
-            f,
-            "stdout: {}\nstderr: {}",
-            self.stdout_text(),
-            self.stderr_text()
-        )
+        write!(f, "stdout: {}\nstderr: {}", self.stdout_text(), self.stderr_text())
     }
 }
 
@@ -139,11 +124,7 @@ impl Running {
     #[must_use]
     pub fn start(command: &mut Command) -> Self {
         let mut running = Self::spawn(command);
-        let stdout = running
-            .child
-            .stdout
-            .take()
-            .expect("stdout was asked to be a pipe");
+        let stdout = running.child.stdout.take().expect("stdout was asked to be a pipe");
         running.stdout = Some(read_aside(stdout));
         running
     }
@@ -156,11 +137,7 @@ impl Running {
     #[must_use]
     pub fn start_until_line(command: &mut Command, timeout: Duration) -> (Self, String) {
         let mut running = Self::spawn(command);
-        let stdout = running
-            .child
-            .stdout
-            .take()
-            .expect("stdout was asked to be a pipe");
+        let stdout = running.child.stdout.take().expect("stdout was asked to be a pipe");
         let (say_line, line) = mpsc::channel();
         let (say_rest, rest) = mpsc::channel();
         thread::spawn(move || {
@@ -214,20 +191,14 @@ impl Running {
         let deadline = Instant::now() + timeout;
         let mut timed_out = false;
         let status = loop {
-            if let Some(status) = self
-                .child
-                .try_wait()
-                .expect("a child that we have not waited for can be waited for")
+            if let Some(status) = self.child.try_wait().expect("a child that we have not waited for can be waited for")
             {
                 break status;
             }
             if Instant::now() >= deadline {
                 timed_out = true;
                 let _ = self.child.kill();
-                break self
-                    .child
-                    .wait()
-                    .expect("a child that we have not waited for can be waited for");
+                break self.child.wait().expect("a child that we have not waited for can be waited for");
             }
             // std has no wait with a time limit, so the end is looked for every few milliseconds.
             thread::park_timeout(Duration::from_millis(3));
@@ -239,13 +210,7 @@ impl Running {
             stdout.extend(taken(rest));
         }
         let stderr = taken(&self.stderr);
-        Output {
-            status,
-            stdout,
-            stderr,
-            timed_out,
-            took,
-        }
+        Output { status, stdout, stderr, timed_out, took }
     }
 
     fn spawn(command: &mut Command) -> Self {
@@ -257,13 +222,7 @@ impl Running {
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
         let stderr = read_aside(child.stderr.take().expect("stderr was asked to be a pipe"));
-        Self {
-            child,
-            started,
-            stdout: None,
-            stderr,
-            first: Vec::new(),
-        }
+        Self { child, started, stdout: None, stderr, first: Vec::new() }
     }
 }
 
@@ -286,39 +245,21 @@ pub fn python_tls_client<S: AsRef<OsStr>>(
     actions: &[S],
 ) -> PythonPeer {
     let mut command = python_client("tls_peer.py");
-    command
-        .arg("connect")
-        .arg(server.ip().to_string())
-        .arg(server.port().to_string());
-    command
-        .arg("--ca")
-        .arg(ca)
-        .args(options)
-        .arg("--")
-        .args(actions);
-    PythonPeer {
-        running: Running::start(&mut command),
-    }
+    command.arg("connect").arg(server.ip().to_string()).arg(server.port().to_string());
+    command.arg("--ca").arg(ca).args(options).arg("--").args(actions);
+    PythonPeer { running: Running::start(&mut command) }
 }
 
 /// `tls_peer.py` as a plain TCP backend on 127.0.0.1 that runs beside the test, and its address.
 ///
 /// With `--cert` and `--key` among the options it is a TLS server.
 #[must_use]
-pub fn python_backend<S: AsRef<OsStr>>(
-    options: &[&str],
-    actions: &[S],
-) -> (PythonPeer, SocketAddr) {
+pub fn python_backend<S: AsRef<OsStr>>(options: &[&str], actions: &[S]) -> (PythonPeer, SocketAddr) {
     let mut command = python_client("tls_peer.py");
     command.arg("listen").args(options).arg("--").args(actions);
     let (running, line) = Running::start_until_line(&mut command, LIMIT);
-    let port: u16 = line
-        .parse()
-        .unwrap_or_else(|_| panic!("a port was to come first, not {line:?}"));
-    (
-        PythonPeer { running },
-        SocketAddr::from(([127, 0, 0, 1], port)),
-    )
+    let port: u16 = line.parse().unwrap_or_else(|_| panic!("a port was to come first, not {line:?}"));
+    (PythonPeer { running }, SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
 /// A `tls_peer.py` at work.

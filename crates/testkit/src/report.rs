@@ -30,10 +30,7 @@ impl Report {
     /// `tls_error …`.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
-        self.events
-            .iter()
-            .map(|event| event.what.to_string())
-            .collect()
+        self.events.iter().map(|event| event.what.to_string()).collect()
     }
 
     /// All received data as text, if each stretch of it is at most 256 bytes; longer ones are cut there.

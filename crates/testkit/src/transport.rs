@@ -78,18 +78,12 @@ impl Scripted {
     /// When a step can never be taken for what it is: empty data, or a write that accepts nothing.
     #[must_use]
     pub fn new(reads: impl IntoIterator<Item = ReadStep>) -> (Self, Handle) {
-        let handle = Handle {
-            state: Arc::default(),
-        };
+        let handle = Handle { state: Arc::default() };
         for step in reads {
             handle.push_read(step);
         }
-        let read = ScriptedRead {
-            state: Arc::clone(&handle.state),
-        };
-        let write = ScriptedWrite {
-            state: Arc::clone(&handle.state),
-        };
+        let read = ScriptedRead { state: Arc::clone(&handle.state) };
+        let write = ScriptedWrite { state: Arc::clone(&handle.state) };
         (Self { read, write }, handle)
     }
 
@@ -101,21 +95,13 @@ impl Scripted {
 }
 
 impl AsyncRead for Scripted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.read).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Scripted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.write).poll_write(cx, buf)
     }
 
@@ -146,11 +132,7 @@ pub struct ScriptedRead {
 }
 
 impl AsyncRead for ScriptedRead {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut state = lock(&self.state);
         state.polls.read += 1;
         if buf.remaining() == 0 {
@@ -192,9 +174,7 @@ impl Drop for ScriptedRead {
 
 impl fmt::Debug for ScriptedRead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScriptedRead")
-            .field("script", &lock(&self.state).reads)
-            .finish()
+        f.debug_struct("ScriptedRead").field("script", &lock(&self.state).reads).finish()
     }
 }
 
@@ -204,11 +184,7 @@ pub struct ScriptedWrite {
 }
 
 impl AsyncWrite for ScriptedWrite {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         lock(&self.state).poll_write(cx, &[IoSlice::new(buf)])
     }
 
@@ -280,21 +256,13 @@ impl Handle {
     ///
     /// On empty data, which a reader could not tell from the end.
     pub fn push_read(&self, step: ReadStep) {
-        assert_ne!(
-            step,
-            ReadStep::Data(Vec::new()),
-            "empty data reads as the end: say Eof"
-        );
+        assert_ne!(step, ReadStep::Data(Vec::new()), "empty data reads as the end: say Eof");
         let waker = {
             let mut state = lock(&self.state);
             let waited_at_end = state.reads.is_empty();
             let gate = step == ReadStep::Pending;
             state.reads.push_back(step);
-            if waited_at_end && !gate {
-                state.read_waker.take()
-            } else {
-                None
-            }
+            if waited_at_end && !gate { state.read_waker.take() } else { None }
         };
         wake(waker);
     }
@@ -310,11 +278,7 @@ impl Handle {
     ///
     /// On `Accept(0)`: say [`WriteStep::Zero`].
     pub fn push_write(&self, step: WriteStep) {
-        assert_ne!(
-            step,
-            WriteStep::Accept(0),
-            "accepting no byte is WriteStep::Zero"
-        );
+        assert_ne!(step, WriteStep::Accept(0), "accepting no byte is WriteStep::Zero");
         lock(&self.state).writes.push_back(step);
     }
 
@@ -336,11 +300,7 @@ impl Handle {
     pub fn release_read(&self) {
         let waker = {
             let mut state = lock(&self.state);
-            assert_eq!(
-                state.reads.pop_front(),
-                Some(ReadStep::Pending),
-                "reads are not held back"
-            );
+            assert_eq!(state.reads.pop_front(), Some(ReadStep::Pending), "reads are not held back");
             state.read_waker.take()
         };
         wake(waker);
@@ -354,11 +314,7 @@ impl Handle {
     pub fn release_write(&self) {
         let waker = {
             let mut state = lock(&self.state);
-            assert_eq!(
-                state.writes.pop_front(),
-                Some(WriteStep::Pending),
-                "writes are not held back"
-            );
+            assert_eq!(state.writes.pop_front(), Some(WriteStep::Pending), "writes are not held back");
             state.write_waker.take()
         };
         wake(waker);
@@ -372,11 +328,7 @@ impl Handle {
     pub fn release_flush(&self) {
         let waker = {
             let mut state = lock(&self.state);
-            assert_eq!(
-                state.flushes.pop_front(),
-                Some(DoneStep::Pending),
-                "flushes are not held back"
-            );
+            assert_eq!(state.flushes.pop_front(), Some(DoneStep::Pending), "flushes are not held back");
             state.write_waker.take()
         };
         wake(waker);
@@ -390,11 +342,7 @@ impl Handle {
     pub fn release_shutdown(&self) {
         let waker = {
             let mut state = lock(&self.state);
-            assert_eq!(
-                state.shutdowns.pop_front(),
-                Some(DoneStep::Pending),
-                "shutdowns are not held back"
-            );
+            assert_eq!(state.shutdowns.pop_front(), Some(DoneStep::Pending), "shutdowns are not held back");
             state.write_waker.take()
         };
         wake(waker);
@@ -476,29 +424,15 @@ impl Handle {
             .map(|step| format!("read {step:?}"));
         let writes = state.writes.iter().map(|step| format!("write {step:?}"));
         let not_ready = |step: &&DoneStep| **step != DoneStep::Ready;
-        let flushes = state
-            .flushes
-            .iter()
-            .filter(not_ready)
-            .map(|step| format!("flush {step:?}"));
-        let shutdowns = state
-            .shutdowns
-            .iter()
-            .filter(not_ready)
-            .map(|step| format!("shutdown {step:?}"));
-        reads
-            .chain(writes)
-            .chain(flushes)
-            .chain(shutdowns)
-            .collect()
+        let flushes = state.flushes.iter().filter(not_ready).map(|step| format!("flush {step:?}"));
+        let shutdowns = state.shutdowns.iter().filter(not_ready).map(|step| format!("shutdown {step:?}"));
+        reads.chain(writes).chain(flushes).chain(shutdowns).collect()
     }
 }
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle")
-            .field("polls", &self.polls())
-            .finish_non_exhaustive()
+        f.debug_struct("Handle").field("polls", &self.polls()).finish_non_exhaustive()
     }
 }
 
@@ -521,11 +455,7 @@ struct State {
 }
 
 impl State {
-    fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.polls.write += 1;
         let limit = match self.writes.front() {
             Some(WriteStep::Pending) => {
@@ -560,11 +490,7 @@ impl State {
     }
 }
 
-fn poll_done(
-    script: &mut VecDeque<DoneStep>,
-    waker: &mut Option<Waker>,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
+fn poll_done(script: &mut VecDeque<DoneStep>, waker: &mut Option<Waker>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     if script.front() == Some(&DoneStep::Pending) {
         *waker = Some(cx.waker().clone());
         return Poll::Pending;

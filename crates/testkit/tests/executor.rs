@@ -13,17 +13,12 @@ fn tasks_over_a_duplex_finish() {
     let (mut left, mut right) = tokio::io::duplex(4);
     let mut executor = Strict::new();
     let sender = executor.spawn("sender", async move {
-        left.write_all(b"longer than the pipe")
-            .await
-            .expect("the reader lives");
+        left.write_all(b"longer than the pipe").await.expect("the reader lives");
         left.shutdown().await.expect("the reader lives");
     });
     let reader = executor.spawn("reader", async move {
         let mut all = Vec::new();
-        right
-            .read_to_end(&mut all)
-            .await
-            .expect("the pipe does not fail");
+        right.read_to_end(&mut all).await.expect("the pipe does not fail");
         all
     });
     assert_eq!(executor.run(1000), Outcome::Done);
@@ -37,23 +32,9 @@ fn lost_wake_stalls_and_names_the_task() {
     let mut executor = Strict::new();
     let fine = executor.spawn("fine", async {});
     let lost = executor.spawn("lost", pending::<()>());
-    assert_eq!(
-        executor.run(10),
-        Outcome::Stalled {
-            unfinished: vec!["lost".to_owned()]
-        }
-    );
-    assert_eq!(
-        (fine.polls(), lost.polls()),
-        (1, 1),
-        "what was not woken is not polled again"
-    );
-    assert_eq!(
-        executor.run(10),
-        Outcome::Stalled {
-            unfinished: vec!["lost".to_owned()]
-        }
-    );
+    assert_eq!(executor.run(10), Outcome::Stalled { unfinished: vec!["lost".to_owned()] });
+    assert_eq!((fine.polls(), lost.polls()), (1, 1), "what was not woken is not polled again");
+    assert_eq!(executor.run(10), Outcome::Stalled { unfinished: vec!["lost".to_owned()] });
     assert_eq!(lost.polls(), 1);
 }
 

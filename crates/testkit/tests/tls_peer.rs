@@ -27,12 +27,8 @@ fn serve<T: Send + 'static>(
     let address = listener.local_addr().expect("bound");
     let server = thread::spawn(move || {
         let (socket, _) = listener.accept().expect("the client connects");
-        socket
-            .set_read_timeout(Some(LIMIT))
-            .expect("a timeout that is not zero");
-        socket
-            .set_write_timeout(Some(LIMIT))
-            .expect("a timeout that is not zero");
+        socket.set_read_timeout(Some(LIMIT)).expect("a timeout that is not zero");
+        socket.set_write_timeout(Some(LIMIT)).expect("a timeout that is not zero");
         let connection = ServerConnection::new(config).expect("a valid configuration");
         part(&mut StreamOwned::new(connection, socket))
     });
@@ -59,37 +55,19 @@ fn client_sees_close_notify_then_fin() {
         let (address, server) = serve(authority.server_config(version), |stream| {
             stream.write_all(b"hello").expect("the client reads");
             send_close_notify(stream).expect("the client reads");
-            stream
-                .sock
-                .shutdown(Shutdown::Write)
-                .expect("the client is there");
+            stream.sock.shutdown(Shutdown::Write).expect("the client is there");
             read_to_end(stream)
         });
         let actions = ["read-until-end", "send:late", "close_notify+fin"];
         let report = python_tls_client(address, &files.ca, &[], &actions).report();
-        assert_eq!(
-            report.words(),
-            ["data 5", "close_notify", "fin"],
-            "{report:?}"
-        );
-        assert_eq!(
-            (report.state, report.tcp),
-            (State::CloseNotify, Some(TcpEnd::Fin))
-        );
+        assert_eq!(report.words(), ["data 5", "close_notify", "fin"], "{report:?}");
+        assert_eq!((report.state, report.tcp), (State::CloseNotify, Some(TcpEnd::Fin)));
         assert_eq!(report.text(), "hello");
         assert!(report.done, "{report:?}");
-        let expected = if version == TlsVersion::V12 {
-            "TLSv1.2"
-        } else {
-            "TLSv1.3"
-        };
+        let expected = if version == TlsVersion::V12 { "TLSv1.2" } else { "TLSv1.3" };
         assert_eq!(report.tls.as_deref(), Some(expected));
         let (data, end) = server.join().expect("the server does not panic");
-        assert_eq!(
-            (data.as_slice(), end),
-            (&b"late"[..], Ok(())),
-            "sending outlives the peer's close_notify"
-        );
+        assert_eq!((data.as_slice(), end), (&b"late"[..], Ok(())), "sending outlives the peer's close_notify");
     }
 }
 
@@ -100,24 +78,12 @@ fn client_sees_bare_fin_as_truncation() {
         let files = authority.write_pem_files();
         let (address, server) = serve(authority.server_config(version), |stream| {
             stream.write_all(b"cut").expect("the client reads");
-            stream
-                .sock
-                .shutdown(Shutdown::Write)
-                .expect("the client is there");
+            stream.sock.shutdown(Shutdown::Write).expect("the client is there");
             read_to_end(stream)
         });
-        let report = python_tls_client(
-            address,
-            &files.ca,
-            &[],
-            &["read-until-end", "close_notify+fin"],
-        )
-        .report();
+        let report = python_tls_client(address, &files.ca, &[], &["read-until-end", "close_notify+fin"]).report();
         assert_eq!(report.words(), ["data 3", "fin"], "{report:?}");
-        assert_eq!(
-            (report.state, report.tcp),
-            (State::Truncated, Some(TcpEnd::Fin))
-        );
+        assert_eq!((report.state, report.tcp), (State::Truncated, Some(TcpEnd::Fin)));
         let (_, end) = server.join().expect("the server does not panic");
         assert_eq!(end, Ok(()));
     }
@@ -129,13 +95,10 @@ fn client_sees_reset() {
     let files = authority.write_pem_files();
     let (address, server) = serve(authority.server_config(TlsVersion::Both), |stream| {
         let mut four = [0; 4];
-        stream
-            .read_exact(&mut four)
-            .expect("the client sends four bytes");
+        stream.read_exact(&mut four).expect("the client sends four bytes");
         reset_on_close(&stream.sock);
     });
-    let report =
-        python_tls_client(address, &files.ca, &[], &["send:four", "read-until-end"]).report();
+    let report = python_tls_client(address, &files.ca, &[], &["send:four", "read-until-end"]).report();
     server.join().expect("the server does not panic");
     assert_eq!(report.words(), ["rst"], "{report:?}");
     assert_eq!((report.state, report.tcp), (State::Rst, Some(TcpEnd::Rst)));
@@ -148,51 +111,22 @@ fn client_says_what_lay_behind_close_notify() {
     let (address, server) = serve(authority.server_config(TlsVersion::Both), |stream| {
         stream.write_all(b"x").expect("the client reads");
         send_close_notify(stream).expect("the client reads");
-        stream
-            .sock
-            .write_all(b"ten bytes!")
-            .expect("the client reads");
-        stream
-            .sock
-            .shutdown(Shutdown::Write)
-            .expect("the client is there");
+        stream.sock.write_all(b"ten bytes!").expect("the client reads");
+        stream.sock.shutdown(Shutdown::Write).expect("the client is there");
         read_to_end(stream)
     });
-    let report = python_tls_client(
-        address,
-        &files.ca,
-        &[],
-        &["read-until-end", "close_notify+fin"],
-    )
-    .report();
-    assert_eq!(
-        report.words(),
-        ["data 1", "close_notify", "trailing 10", "fin"],
-        "{report:?}"
-    );
-    server
-        .join()
-        .expect("the server does not panic")
-        .1
-        .expect("the client closed");
+    let report = python_tls_client(address, &files.ca, &[], &["read-until-end", "close_notify+fin"]).report();
+    assert_eq!(report.words(), ["data 1", "close_notify", "trailing 10", "fin"], "{report:?}");
+    server.join().expect("the server does not panic").1.expect("the client closed");
 }
 
 #[test]
 fn server_receives_what_the_actions_say() {
     let cases: [(&[&str], Result<(), ErrorKind>); 4] = [
         (&["send:hello+close_notify", "read:1"], Ok(())),
-        (
-            &["send:hello+close_notify+raw:17", "fin", "read-until-end"],
-            Ok(()),
-        ),
-        (
-            &["send:hello+fin", "read-until-end"],
-            Err(ErrorKind::UnexpectedEof),
-        ),
-        (
-            &["send:hello", "read:1", "rst"],
-            Err(ErrorKind::ConnectionReset),
-        ),
+        (&["send:hello+close_notify+raw:17", "fin", "read-until-end"], Ok(())),
+        (&["send:hello+fin", "read-until-end"], Err(ErrorKind::UnexpectedEof)),
+        (&["send:hello", "read:1", "rst"], Err(ErrorKind::ConnectionReset)),
     ];
     for version in TlsVersion::EACH {
         for (actions, expected) in cases {
@@ -200,23 +134,15 @@ fn server_receives_what_the_actions_say() {
             let files = authority.write_pem_files();
             let (address, server) = serve(authority.server_config(version), move |stream| {
                 let mut hello = [0; 5];
-                stream
-                    .read_exact(&mut hello)
-                    .expect("the client sends hello");
-                stream
-                    .write_all(b"!")
-                    .expect("the client is there or just gone");
+                stream.read_exact(&mut hello).expect("the client sends hello");
+                stream.write_all(b"!").expect("the client is there or just gone");
                 let end = read_to_end(stream);
                 (hello, end)
             });
             let report = python_tls_client(address, &files.ca, &[], actions).report();
             let (hello, (more, end)) = server.join().expect("the server does not panic");
             assert_eq!(&hello, b"hello");
-            assert_eq!(
-                (more.as_slice(), end),
-                (&b""[..], expected),
-                "{version:?} {actions:?} {report:?}"
-            );
+            assert_eq!((more.as_slice(), end), (&b""[..], expected), "{version:?} {actions:?} {report:?}");
             assert!(report.done, "{report:?}");
         }
     }
@@ -230,15 +156,11 @@ fn large_data_both_ways_arrives_whole() {
         let mut space = vec![0; 100_000];
         let mut echoed = 0;
         loop {
-            let n = stream
-                .read(&mut space)
-                .expect("the client closes with close_notify");
+            let n = stream.read(&mut space).expect("the client closes with close_notify");
             if n == 0 {
                 break;
             }
-            stream
-                .write_all(&space[..n])
-                .expect("the client reads while it sends");
+            stream.write_all(&space[..n]).expect("the client reads while it sends");
             echoed += n;
         }
         send_close_notify(stream).expect("the client reads");
@@ -246,16 +168,8 @@ fn large_data_both_ways_arrives_whole() {
     });
     let actions = ["send-size:5000000", "close_notify", "read-until-end"];
     let report = python_tls_client(address, &files.ca, &[], &actions).report();
-    assert_eq!(
-        server.join().expect("the server does not panic"),
-        5_000_000,
-        "{report:?}"
-    );
-    assert_eq!(
-        (report.received, report.state),
-        (5_000_000, State::CloseNotify),
-        "{report:?}"
-    );
+    assert_eq!(server.join().expect("the server does not panic"), 5_000_000, "{report:?}");
+    assert_eq!((report.received, report.state), (5_000_000, State::CloseNotify), "{report:?}");
 }
 
 #[test]
@@ -270,15 +184,8 @@ fn client_names_the_alert_it_was_sent() {
         failed
     });
     let report = python_tls_client(address, &files.ca, &[], &["read-until-end"]).report();
-    assert!(
-        server.join().expect("the server does not panic"),
-        "a client without a certificate is refused"
-    );
-    assert_eq!(
-        report.words().first().map(String::as_str),
-        Some("alert 116"),
-        "{report:?}"
-    );
+    assert!(server.join().expect("the server does not panic"), "a client without a certificate is refused");
+    assert_eq!(report.words().first().map(String::as_str), Some("alert 116"), "{report:?}");
     assert!(!report.done && report.state == State::Alert, "{report:?}");
 }
 
@@ -295,17 +202,8 @@ fn client_refuses_an_expired_certificate() {
         let config = authority.server_config_with(TlsVersion::Both, &leaf);
         let (address, server) = serve(config, |stream| stream.read(&mut [0]).is_err());
         let report = python_tls_client(address, &files.ca, &[], &["send:x"]).report();
-        assert!(
-            server.join().expect("the server does not panic"),
-            "{report:?}"
-        );
-        assert!(
-            report
-                .failure
-                .as_deref()
-                .is_some_and(|why| why.contains("VERIFY_FAILED")),
-            "{report:?}"
-        );
+        assert!(server.join().expect("the server does not panic"), "{report:?}");
+        assert!(report.failure.as_deref().is_some_and(|why| why.contains("VERIFY_FAILED")), "{report:?}");
     }
 }
 
@@ -319,11 +217,7 @@ fn plain_backend_plays_fin_and_reset() {
     socket.write_all(b"more").expect("the backend still reads");
     drop(socket);
     let report = backend.report();
-    assert_eq!(
-        (report.text().as_str(), report.state),
-        ("pingmore", State::Fin),
-        "{report:?}"
-    );
+    assert_eq!((report.text().as_str(), report.state), ("pingmore", State::Fin), "{report:?}");
 
     let (backend, address) = python_backend(&[], &["send:part", "read:1", "rst"]);
     let mut socket = TcpStream::connect(address).expect("the backend listens");
@@ -338,42 +232,24 @@ fn plain_backend_plays_fin_and_reset() {
 fn tls_backend_talks_to_the_tls_client() {
     let authority = Authority::new();
     let files = authority.write_pem_files();
-    let path = |file: &std::path::Path| {
-        file.to_str()
-            .expect("a temporary folder is named in UTF-8")
-            .to_owned()
-    };
+    let path = |file: &std::path::Path| file.to_str().expect("a temporary folder is named in UTF-8").to_owned();
     let (cert, key) = (path(&files.cert), path(&files.key));
     let options = ["--cert", &cert, "--key", &key];
     let (backend, address) = python_backend(&options, &["echo", "close_notify+fin"]);
     let actions = ["send:a\\x2bb", "read:3", "close_notify", "read-until-end"];
     let client = python_tls_client(address, &files.ca, &["--hold-last-flight"], &actions).report();
-    assert_eq!(
-        (client.text().as_str(), client.state),
-        ("a+b", State::CloseNotify),
-        "{client:?}"
-    );
+    assert_eq!((client.text().as_str(), client.state), ("a+b", State::CloseNotify), "{client:?}");
     assert_eq!(backend.report().state, State::CloseNotify);
 }
 
 #[test]
 fn run_is_bounded_in_time() {
-    let late = run(
-        python_client("tls_peer.py").args(["listen", "--", "read-until-end"]),
-        b"",
-        Duration::from_millis(300),
-    );
+    let late =
+        run(python_client("tls_peer.py").args(["listen", "--", "read-until-end"]), b"", Duration::from_millis(300));
     assert!(late.timed_out && !late.status.success(), "{late}");
-    let own = run(
-        python_client("tls_peer.py").args(["listen", "--timeout", "0.2", "--", "read-until-end"]),
-        b"",
-        LIMIT,
-    );
+    let own =
+        run(python_client("tls_peer.py").args(["listen", "--timeout", "0.2", "--", "read-until-end"]), b"", LIMIT);
     assert_eq!(own.status.code(), Some(5), "{own}");
-    let wrong = run(
-        python_client("tls_peer.py").args(["listen", "--", "no-such-action"]),
-        b"",
-        LIMIT,
-    );
+    let wrong = run(python_client("tls_peer.py").args(["listen", "--", "no-such-action"]), b"", LIMIT);
     assert_eq!(wrong.status.code(), Some(2), "{wrong}");
 }

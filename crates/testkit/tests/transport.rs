@@ -8,16 +8,10 @@ use testkit::executor::{CountingWaker, Outcome, Strict};
 use testkit::transport::{DoneStep, Polls, ReadStep, Scripted, WriteStep};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-fn read(
-    counter: &CountingWaker,
-    from: &mut (impl AsyncRead + Unpin),
-    size: usize,
-) -> Poll<io::Result<Vec<u8>>> {
+fn read(counter: &CountingWaker, from: &mut (impl AsyncRead + Unpin), size: usize) -> Poll<io::Result<Vec<u8>>> {
     let mut space = vec![0; size];
     let mut buf = ReadBuf::new(&mut space);
-    counter
-        .with_context(|cx| Pin::new(from).poll_read(cx, &mut buf))
-        .map_ok(|()| buf.filled().to_vec())
+    counter.with_context(|cx| Pin::new(from).poll_read(cx, &mut buf)).map_ok(|()| buf.filled().to_vec())
 }
 
 fn kind<T>(polled: Poll<io::Result<T>>) -> Option<ErrorKind> {
@@ -38,21 +32,14 @@ fn ready<T>(polled: Poll<io::Result<T>>) -> T {
 #[test]
 fn read_never_crosses_a_step_and_the_end_stays() {
     let counter = CountingWaker::new();
-    let script = [
-        ReadStep::Data(b"abc".into()),
-        ReadStep::Data(b"d".into()),
-        ReadStep::Eof,
-    ];
+    let script = [ReadStep::Data(b"abc".into()), ReadStep::Data(b"d".into()), ReadStep::Eof];
     let (mut end, handle) = Scripted::new(script);
     assert_eq!(ready(read(&counter, &mut end, 2)), b"ab");
     assert_eq!(ready(read(&counter, &mut end, 2)), b"c");
     assert_eq!(ready(read(&counter, &mut end, 2)), b"d");
     assert_eq!(ready(read(&counter, &mut end, 2)), b"");
     assert_eq!(ready(read(&counter, &mut end, 2)), b"");
-    assert_eq!(
-        (handle.polls().read, counter.wakes(), counter.live()),
-        (5, 0, 0)
-    );
+    assert_eq!((handle.polls().read, counter.wakes(), counter.live()), (5, 0, 0));
 }
 
 #[test]
@@ -77,26 +64,17 @@ fn reader_at_the_end_of_the_script_is_woken_by_the_next_step() {
     assert!(handle.is_reader_parked());
     handle.push_read(ReadStep::Error(ErrorKind::ConnectionReset));
     assert_eq!((counter.wakes(), handle.is_reader_parked()), (1, false));
-    assert_eq!(
-        kind(read(&counter, &mut end, 9)),
-        Some(ErrorKind::ConnectionReset)
-    );
+    assert_eq!(kind(read(&counter, &mut end, 9)), Some(ErrorKind::ConnectionReset));
 }
 
 #[test]
 fn writes_follow_their_script_then_take_everything() {
     let counter = CountingWaker::new();
     let (mut end, handle) = Scripted::new([]);
-    for step in [
-        WriteStep::Accept(2),
-        WriteStep::Zero,
-        WriteStep::Error(ErrorKind::BrokenPipe),
-        WriteStep::Pending,
-    ] {
+    for step in [WriteStep::Accept(2), WriteStep::Zero, WriteStep::Error(ErrorKind::BrokenPipe), WriteStep::Pending] {
         handle.push_write(step);
     }
-    let mut write =
-        |data: &[u8]| counter.with_context(|cx| Pin::new(&mut end).poll_write(cx, data));
+    let mut write = |data: &[u8]| counter.with_context(|cx| Pin::new(&mut end).poll_write(cx, data));
     assert_eq!(ready(write(b"abc")), 2);
     assert_eq!(ready(write(b"c")), 0);
     assert_eq!(kind(write(b"c")), Some(ErrorKind::BrokenPipe));
@@ -106,10 +84,7 @@ fn writes_follow_their_script_then_take_everything() {
     handle.release_write();
     assert_eq!(counter.wakes(), 1);
     assert_eq!(ready(write(b"cd")), 2);
-    assert_eq!(
-        (handle.written(), handle.write_sizes()),
-        (b"abcd".to_vec(), vec![2, 2])
-    );
+    assert_eq!((handle.written(), handle.write_sizes()), (b"abcd".to_vec(), vec![2, 2]));
     assert!(handle.unused_faults().is_empty());
 }
 
@@ -118,11 +93,7 @@ fn vectored_write_obeys_the_limit_across_buffers() {
     let counter = CountingWaker::new();
     let (mut end, handle) = Scripted::new([]);
     handle.push_write(WriteStep::Accept(4));
-    let bufs = [
-        IoSlice::new(b"abc"),
-        IoSlice::new(b""),
-        IoSlice::new(b"def"),
-    ];
+    let bufs = [IoSlice::new(b"abc"), IoSlice::new(b""), IoSlice::new(b"def")];
     let n = ready(counter.with_context(|cx| Pin::new(&mut end).poll_write_vectored(cx, &bufs)));
     assert_eq!((n, handle.written()), (4, b"abcd".to_vec()));
 }
@@ -134,45 +105,22 @@ fn flush_and_shutdown_follow_their_scripts() {
     handle.push_flush(DoneStep::Pending);
     handle.push_shutdown(DoneStep::Error(ErrorKind::NotConnected));
     handle.push_shutdown(DoneStep::Pending);
-    assert_eq!(
-        ready(counter.with_context(|cx| Pin::new(&mut end).poll_write(cx, b"x"))),
-        1
-    );
+    assert_eq!(ready(counter.with_context(|cx| Pin::new(&mut end).poll_write(cx, b"x"))), 1);
     assert!(!handle.is_flushed());
-    assert!(
-        counter
-            .with_context(|cx| Pin::new(&mut end).poll_flush(cx))
-            .is_pending()
-    );
+    assert!(counter.with_context(|cx| Pin::new(&mut end).poll_flush(cx)).is_pending());
     handle.release_flush();
     ready(counter.with_context(|cx| Pin::new(&mut end).poll_flush(cx)));
     assert!(handle.is_flushed());
     let failed = counter.with_context(|cx| Pin::new(&mut end).poll_shutdown(cx));
     assert_eq!(kind(failed), Some(ErrorKind::NotConnected));
-    assert!(
-        counter
-            .with_context(|cx| Pin::new(&mut end).poll_shutdown(cx))
-            .is_pending()
-    );
+    assert!(counter.with_context(|cx| Pin::new(&mut end).poll_shutdown(cx)).is_pending());
     assert!(!handle.is_shut_down());
     handle.release_shutdown();
     ready(counter.with_context(|cx| Pin::new(&mut end).poll_shutdown(cx)));
     assert!(handle.is_shut_down());
     let late = counter.with_context(|cx| Pin::new(&mut end).poll_write(cx, b"x"));
-    assert_eq!(
-        kind(late),
-        Some(ErrorKind::BrokenPipe),
-        "nothing is taken behind a shutdown"
-    );
-    assert_eq!(
-        handle.polls(),
-        Polls {
-            read: 0,
-            write: 2,
-            flush: 2,
-            shutdown: 3
-        }
-    );
+    assert_eq!(kind(late), Some(ErrorKind::BrokenPipe), "nothing is taken behind a shutdown");
+    assert_eq!(handle.polls(), Polls { read: 0, write: 2, flush: 2, shutdown: 3 });
     assert_eq!((counter.wakes(), counter.live()), (2, 0));
 }
 
@@ -183,11 +131,7 @@ fn dropped_direction_leaves_no_waker() {
     handle.push_write(WriteStep::Pending);
     let (mut from, mut to) = end.into_split();
     assert!(read(&reading, &mut from, 1).is_pending());
-    assert!(
-        writing
-            .with_context(|cx| Pin::new(&mut to).poll_write(cx, b"x"))
-            .is_pending()
-    );
+    assert!(writing.with_context(|cx| Pin::new(&mut to).poll_write(cx, b"x")).is_pending());
     assert_eq!((reading.live(), writing.live()), (1, 1));
     drop(from);
     assert_eq!((reading.live(), writing.live()), (0, 1));
@@ -208,20 +152,13 @@ fn split_directions_run_as_tasks_of_the_strict_executor() {
         from.read_to_string(&mut all).await.map(|_| all)
     });
     executor.spawn("writer", async move {
-        to.write_all(b"two")
-            .await
-            .expect("the script takes everything");
+        to.write_all(b"two").await.expect("the script takes everything");
         to.flush().await.expect("the script flushes");
     });
     let both = vec!["reader".to_owned(), "writer".to_owned()];
     assert_eq!(executor.run(10), Outcome::Stalled { unfinished: both });
     handle.release_flush();
-    assert_eq!(
-        executor.run(10),
-        Outcome::Stalled {
-            unfinished: vec!["reader".to_owned()]
-        }
-    );
+    assert_eq!(executor.run(10), Outcome::Stalled { unfinished: vec!["reader".to_owned()] });
     handle.push_read(ReadStep::Eof);
     executor.finish(10);
     assert_eq!(reader.take().expect("finished").expect("no error"), "one");

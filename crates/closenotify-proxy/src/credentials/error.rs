@@ -114,20 +114,10 @@ impl fmt::Display for CredentialsError {
                 "the {role} file {} is malformed PEM: {reason}; copy it again, whole, from where it was issued",
                 path.display()
             ),
-            Self::NoCertificate {
-                path,
-                holds_key: true,
-                ..
-            } => write!(
-                f,
-                "no certificate in {}: it holds a private key; --cert and --key seem swapped",
-                path.display()
-            ),
-            Self::NoCertificate {
-                path,
-                looks_like_der: true,
-                ..
-            } => write!(
+            Self::NoCertificate { path, holds_key: true, .. } => {
+                write!(f, "no certificate in {}: it holds a private key; --cert and --key seem swapped", path.display())
+            }
+            Self::NoCertificate { path, looks_like_der: true, .. } => write!(
                 f,
                 "no certificate in {}: it looks like DER, not PEM; convert it with `openssl x509 -inform DER -in {0} -out cert.pem`",
                 path.display()
@@ -137,20 +127,12 @@ impl fmt::Display for CredentialsError {
                 "no certificate in {}: it has no `-----BEGIN CERTIFICATE-----` section; give --cert the PEM chain, leaf first",
                 path.display()
             ),
-            Self::NoKey {
-                path,
-                holds_certificate: true,
-                ..
-            } => write!(
+            Self::NoKey { path, holds_certificate: true, .. } => write!(
                 f,
                 "no private key in {}: it holds a certificate; give --key the file with the private key (are --cert and --key swapped?)",
                 path.display()
             ),
-            Self::NoKey {
-                path,
-                looks_like_der: true,
-                ..
-            } => write!(
+            Self::NoKey { path, looks_like_der: true, .. } => write!(
                 f,
                 "no private key in {}: it looks like DER, not PEM; convert it with `openssl pkey -inform DER -in {0} -out key.pem`",
                 path.display()
@@ -170,11 +152,7 @@ impl fmt::Display for CredentialsError {
                 "the private key in {} cannot be used: {reason}; use an RSA key of 2048 bits or more, P-256, P-384, P-521 or Ed25519",
                 path.display()
             ),
-            Self::CertificateUnparsable {
-                path,
-                position,
-                reason,
-            } => write!(
+            Self::CertificateUnparsable { path, position, reason } => write!(
                 f,
                 "certificate {position} in {} cannot be used: {reason}; look at the file with `openssl x509 -text -in {}` and have it issued again",
                 path.display(),
@@ -186,24 +164,20 @@ impl fmt::Display for CredentialsError {
                 key.display(),
                 cert.display()
             ),
-            Self::Expired { path, at } => write!(
-                f,
-                "the certificate in {} expired on {at}; renew it and start again",
-                path.display()
-            ),
+            Self::Expired { path, at } => {
+                write!(f, "the certificate in {} expired on {at}; renew it and start again", path.display())
+            }
             Self::NotYetValid { path, from } => write!(
                 f,
                 "the certificate in {} is not valid before {from}; check this machine's clock, or wait",
                 path.display()
             ),
-            Self::Generate { reason } => write!(
-                f,
-                "cannot make the demo's certificate in memory: {reason}; use --cert and --key"
-            ),
-            Self::Config { source } => write!(
-                f,
-                "cannot make a TLS server configuration: {source}; please report this"
-            ),
+            Self::Generate { reason } => {
+                write!(f, "cannot make the demo's certificate in memory: {reason}; use --cert and --key")
+            }
+            Self::Config { source } => {
+                write!(f, "cannot make a TLS server configuration: {source}; please report this")
+            }
         }
     }
 }

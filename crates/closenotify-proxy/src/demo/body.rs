@@ -20,19 +20,11 @@ pub(super) enum DemoBody {
     /// So many bytes of the pattern are still to come.
     Pattern { left: u64 },
     /// One part at once, the other when the time has come; each is empty when it has been given.
-    Slow {
-        first: Bytes,
-        rest: Bytes,
-        until: Pin<Box<Sleep>>,
-    },
+    Slow { first: Bytes, rest: Bytes, until: Pin<Box<Sleep>> },
     /// The request's own body.
     Echo(Incoming),
     /// `left` bytes of the pattern are still to come, then the order; the rest of the promise is never kept.
-    Reset {
-        left: u64,
-        unkept: u64,
-        order: ResetOrder,
-    },
+    Reset { left: u64, unkept: u64, order: ResetOrder },
 }
 
 impl DemoBody {
@@ -41,20 +33,12 @@ impl DemoBody {
     }
 
     pub(super) fn slow(first: impl Into<Bytes>, rest: impl Into<Bytes>, after: Duration) -> Self {
-        Self::Slow {
-            first: first.into(),
-            rest: rest.into(),
-            until: Box::pin(sleep(after)),
-        }
+        Self::Slow { first: first.into(), rest: rest.into(), until: Box::pin(sleep(after)) }
     }
 
     /// `given` bytes of a body that promises twice as many and 1,024 more.
     pub(super) fn reset(given: u64, order: ResetOrder) -> Self {
-        Self::Reset {
-            left: given,
-            unkept: given + 1024,
-            order,
-        }
+        Self::Reset { left: given, unkept: given + 1024, order }
     }
 }
 
@@ -62,10 +46,7 @@ impl Body for DemoBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let data = match self.get_mut() {
             Self::Text(text) => std::mem::take(text),
             Self::Pattern { left } => pattern(left),
@@ -93,9 +74,7 @@ impl Body for DemoBody {
             Self::Echo(incoming) => incoming.is_end_stream(),
             // Its end is the reset, even when nothing is left to give.
             Self::Reset { .. } => false,
-            Self::Text(_) | Self::Pattern { .. } | Self::Slow { .. } => {
-                self.size_hint().exact() == Some(0)
-            }
+            Self::Text(_) | Self::Pattern { .. } | Self::Slow { .. } => self.size_hint().exact() == Some(0),
         }
     }
 
@@ -103,9 +82,7 @@ impl Body for DemoBody {
         match self {
             Self::Text(text) => SizeHint::with_exact(text.len() as u64),
             Self::Pattern { left } => SizeHint::with_exact(*left),
-            Self::Slow { first, rest, .. } => {
-                SizeHint::with_exact((first.len() + rest.len()) as u64)
-            }
+            Self::Slow { first, rest, .. } => SizeHint::with_exact((first.len() + rest.len()) as u64),
             Self::Echo(incoming) => incoming.size_hint(),
             Self::Reset { left, unkept, .. } => SizeHint::with_exact(left + unkept),
         }

@@ -14,16 +14,10 @@ use super::body::DemoBody;
 use super::wire::ResetOrder;
 
 /// The answer to a request. Never reads the request's body itself.
-pub(super) fn respond(
-    request: Request<Incoming>,
-    order: &ResetOrder,
-) -> Result<Response<DemoBody>, Infallible> {
+pub(super) fn respond(request: Request<Incoming>, order: &ResetOrder) -> Result<Response<DemoBody>, Infallible> {
     let path = request.uri().path().to_owned();
     // `OPTIONS *` and `CONNECT host:port` have no path; what they have is none of the list.
-    let (route, argument) = match path
-        .strip_prefix('/')
-        .map(|path| (path, path.split_once('/')))
-    {
+    let (route, argument) = match path.strip_prefix('/').map(|path| (path, path.split_once('/'))) {
         Some((_, Some((route, argument)))) => (route, Some(argument)),
         Some((route, None)) => (route, None),
         None => ("*", None),
@@ -37,30 +31,21 @@ pub(super) fn respond(
             DemoBody::slow(first, rest, Duration::from_secs(seconds))
         }),
         ("early", None) => {
-            let text =
-                "answered before your request's body was read; the rest of it is discarded\n";
+            let text = "answered before your request's body was read; the rest of it is discarded\n";
             let mut response = answer(StatusCode::OK, TEXT, DemoBody::text(text));
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             response
         }
         ("echo", None) => answer(StatusCode::OK, BINARY, DemoBody::Echo(request.into_body())),
         ("reset", Some(n)) => counted(n, MAX_BYTES, |given| DemoBody::reset(given, order.clone())),
-        _ => answer(
-            StatusCode::NOT_FOUND,
-            TEXT,
-            DemoBody::text(format!("no such path; try one of\n\n{ROUTES}")),
-        ),
+        _ => answer(StatusCode::NOT_FOUND, TEXT, DemoBody::text(format!("no such path; try one of\n\n{ROUTES}"))),
     })
 }
 
 fn answer(status: StatusCode, content_type: &'static str, body: DemoBody) -> Response<DemoBody> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -71,8 +56,7 @@ fn counted(text: &str, max: u64, body: impl FnOnce(u64) -> DemoBody) -> Response
     match text.parse() {
         Ok(n) if digits && n <= max => answer(StatusCode::OK, TEXT, body(n)),
         _ => {
-            let text =
-                format!("the last part of the path must be a whole number from 0 to {max}\n");
+            let text = format!("the last part of the path must be a whole number from 0 to {max}\n");
             answer(StatusCode::BAD_REQUEST, TEXT, DemoBody::text(text))
         }
     }

@@ -60,28 +60,18 @@ impl Wire {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let n = ready!(self.poll_try(cx, TcpStream::poll_read_ready, |stream| {
-            stream.try_read(buf.initialize_unfilled())
-        }))?;
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let n = ready!(
+            self.poll_try(cx, TcpStream::poll_read_ready, |stream| { stream.try_read(buf.initialize_unfilled()) })
+        )?;
         buf.advance(n);
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_try(cx, TcpStream::poll_write_ready, |stream| {
-            stream.try_write(buf)
-        })
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_try(cx, TcpStream::poll_write_ready, |stream| stream.try_write(buf))
     }
 
     fn poll_write_vectored(
@@ -89,9 +79,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_try(cx, TcpStream::poll_write_ready, |stream| {
-            stream.try_write_vectored(bufs)
-        })
+        self.poll_try(cx, TcpStream::poll_write_ready, |stream| stream.try_write_vectored(bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
