@@ -12,7 +12,7 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// Where the ledger goes.
 pub struct Ledger {
@@ -175,10 +175,10 @@ impl Entry {
         if let ReceivedEnding::CloseNotify { trailing } = received {
             self.trailing_bytes = *trailing;
         }
-        if !received.is_clean() {
+        if !matches!(received, ReceivedEnding::CloseNotify { .. } | ReceivedEnding::Abandoned) {
             self.explain(format!("client: {received}"));
         }
-        if !sent.is_clean() {
+        if let SentEnding::Failed(_) = sent {
             self.explain(format!("to the client: {sent}"));
         }
     }
@@ -186,15 +186,17 @@ impl Entry {
     pub(crate) fn upstream_ended(&mut self, received: TcpEnding, sent: TcpEnding) {
         self.upstream_received = Some(received.word());
         self.upstream_sent = Some(sent.word());
-        if let TcpEnding::Failed(_) | TcpEnding::Reset = received {
-            self.explain(format!("upstream: {received}"));
+        match received {
+            TcpEnding::Reset => self.explain("upstream: it reset the connection, so the answer may be cut".into()),
+            TcpEnding::Failed(kind) => self.explain(format!("upstream: reading failed: {kind}")),
+            TcpEnding::Fin | TcpEnding::TimedOut(_) | TcpEnding::Abandoned => {}
         }
-        if let TcpEnding::Failed(_) = sent {
-            self.explain(format!("to the upstream: {sent}"));
+        if let TcpEnding::Failed(kind) = sent {
+            self.explain(format!("to the upstream: writing failed: {kind}"));
         }
     }
 
-    /// Says why the session did not end clean; the first word stays.
+    /// Says why the session did not end clean; what is said first stays.
     pub(crate) fn explain(&mut self, reason: String) {
         self.reason.get_or_insert(reason);
     }
@@ -232,7 +234,7 @@ impl fmt::Display for Entry {
         if self.trailing_bytes > 0 {
             write!(f, " trailing_bytes={}", self.trailing_bytes)?;
         }
-        write!(f, " duration={}", humantime::format_duration(Duration::from_millis(self.duration_ms as u64)))?;
+        write!(f, " duration={:.3}s", self.duration_ms / 1e3)?;
         if let (Some(version), Some(suite)) = (self.tls_version, &self.cipher_suite) {
             write!(f, " {version} {suite}")?;
         }
@@ -260,4 +262,41 @@ impl fmt::Display for Entry {
 
 fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "an unwrap here is an assertion")]
+mod tests {
+    use super::*;
+
+    /// The first column of the first table of `docs/ledger.md`, in its order.
+    fn documented() -> Vec<&'static str> {
+        include_str!("../../../docs/ledger.md")
+            .lines()
+            .skip_while(|line| !line.starts_with("| field"))
+            .skip(2)
+            .map_while(|line| line.strip_prefix("| `")?.split('`').next())
+            .collect()
+    }
+
+    #[test]
+    fn json_has_the_documented_fields_in_their_order_and_no_other() {
+        let json = serde_json::to_string(&Entry::new(1, "[::1]:5".parse().unwrap())).unwrap();
+        let at = |field: &&str| json.find(&format!("\"{field}\":"));
+        let places: Vec<_> = documented().iter().map(at).collect();
+        assert!(places.iter().all(Option::is_some), "{places:?} in {json}");
+        assert!(places.is_sorted());
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value.as_object().unwrap().len(), documented().len());
+    }
+
+    #[test]
+    fn what_a_peer_chose_cannot_forge_a_line() {
+        let mut entry = Entry::new(1, "127.0.0.1:5".parse().unwrap());
+        entry.explain("a \"quoted\"\nline".into());
+        entry.sni = Some("name".into());
+        let text = entry.to_string();
+        assert_eq!(text.lines().count(), 1);
+        assert!(text.ends_with(r#"reason="a \"quoted\"\nline""#), "{text}");
+    }
 }

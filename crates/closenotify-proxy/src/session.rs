@@ -139,8 +139,14 @@ impl Sessions {
         let ((received, sent, discarded), (upstream_received, upstream_sent)) =
             tokio::join!(end_client(client, &report), end_upstream(upstream, &report));
         entry.discarded_bytes = discarded;
-        entry.client_ended(&received, &sent);
-        entry.upstream_ended(upstream_received, upstream_sent);
+        // The side that ended first has the first word on why.
+        if report.first == Some(First::B) {
+            entry.upstream_ended(upstream_received, upstream_sent);
+            entry.client_ended(&received, &sent);
+        } else {
+            entry.client_ended(&received, &sent);
+            entry.upstream_ended(upstream_received, upstream_sent);
+        }
         aborted
     }
 }
