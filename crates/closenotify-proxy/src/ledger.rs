@@ -265,7 +265,6 @@ fn timestamp(time: SystemTime) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "an unwrap here is an assertion")]
 mod tests {
     use super::*;
 
