@@ -10,7 +10,7 @@ use crate::shell::{self, Failure, Outcome, cargo};
 /// Licences, bans and sources, then advisories where their database can be reached.
 pub(crate) fn run() -> Outcome {
     install_if_missing()?;
-    shell::run(cargo(&["deny", "--locked", "check", "bans", "licenses", "sources"]))?;
+    shell::run(cargo(&["deny", "--locked", "check", "-D", "unmatched-skip", "bans", "licenses", "sources"]))?;
     if fetch_advisories()? {
         shell::run(cargo(&["deny", "--locked", "check", "--disable-fetch", "advisories"]))
     } else {

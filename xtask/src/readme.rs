@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,14 +24,13 @@ pub(crate) fn run() -> Outcome {
     }
     // Built first, so that the limits below are those of the demo and not of the compiler.
     shell::run(cargo(&["build", "--release", "--locked"]))?;
-    let mut demo = Demo::start()?;
+    let arguments = ["run", "--release", "--locked", "--", "proxy", "--demo", "--listen", "127.0.0.1:0"];
+    println!("$ cargo {}", arguments.join(" "));
+    let mut demo = Demo::start(cargo(&arguments))?;
     let line = demo.curl_line()?;
     let page = curl(&line)?;
     println!("readme: 200 and a page of {} bytes", page.len());
-    let status = demo.terminate()?;
-    if !status.success() {
-        return Err(Failure::new(format!("the demo was to end with exit code 0 on SIGTERM, and did with: {status}")));
-    }
+    demo.terminate()?;
     println!("readme: SIGTERM ended the demo with exit code 0");
     Ok(())
 }
@@ -43,10 +42,8 @@ struct Demo {
 }
 
 impl Demo {
-    fn start() -> Outcome<Self> {
-        let arguments = ["run", "--release", "--locked", "--", "proxy", "--demo", "--listen", "127.0.0.1:0"];
-        println!("$ cargo {}", arguments.join(" "));
-        let mut command = cargo(&arguments);
+    /// Starts `command`, whose process must be the demo itself: `cargo run` becomes what it runs.
+    fn start(mut command: Command) -> Outcome<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child =
             command.spawn().map_err(|error| Failure::new(format!("the demo cannot be started: {error}")))?;
@@ -67,22 +64,26 @@ impl Demo {
         let deadline = Instant::now() + LIMIT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let line = self
-                .lines
-                .recv_timeout(left)
-                .map_err(|_| Failure::new(format!("the demo printed no line that starts with `curl ` in {LIMIT:?}")))?;
+            let line = self.lines.recv_timeout(left).map_err(|_| {
+                Failure::new(format!("the demo ended, or {LIMIT:?} passed, without a line that starts with `curl `"))
+            })?;
             if line.trim().starts_with("curl ") {
                 return Ok(line.trim().to_owned());
             }
         }
     }
 
-    /// SIGTERM, and the end within the limit.
-    fn terminate(&mut self) -> Outcome<ExitStatus> {
+    /// SIGTERM, and exit code 0 within the limit.
+    fn terminate(&mut self) -> Outcome {
         let pid = self.child.id().to_string();
         shell::run(shell::command("kill", &["-TERM", &pid]))?;
-        shell::wait(&mut self.child, LIMIT)?
-            .ok_or_else(|| Failure::new(format!("the demo did not end within {LIMIT:?} after SIGTERM")))
+        match shell::wait(&mut self.child, LIMIT)? {
+            None => Err(Failure::new(format!("the demo did not end within {LIMIT:?} after SIGTERM"))),
+            Some(status) if status.success() => Ok(()),
+            Some(status) => {
+                Err(Failure::new(format!("the demo was to end with exit code 0 on SIGTERM, and did with: {status}")))
+            }
+        }
     }
 }
 
@@ -137,7 +138,9 @@ struct CurlHome(PathBuf);
 
 impl CurlHome {
     fn new() -> Outcome<Self> {
-        let folder = std::env::temp_dir().join(format!("closenotify-readme-{}", std::process::id()));
+        // Two in one process are told apart by the thread.
+        let name = format!("closenotify-readme-{}-{:?}", std::process::id(), thread::current().id());
+        let folder = std::env::temp_dir().join(name.replace(['(', ')'], ""));
         let failed = |error| Failure::new(format!("{} cannot be written: {error}", folder.display()));
         fs::create_dir_all(&folder).map_err(failed)?;
         let settings = format!("silent\nshow-error\nmax-time = 20\nwrite-out = \"{STATUS_MARK}%{{http_code}}\"\n");
@@ -161,3 +164,68 @@ const STATUS_MARK: &str = "|http-status|";
 
 /// For the demo's first line, for the answer, and for the end after SIGTERM, each.
 const LIMIT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::{Demo, curl};
+    use crate::shell::command;
+
+    /// Runs a curl line against a server that gives one answer.
+    fn answered(status: &str, page: &'static str) -> Result<String, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", page.len());
+        let server = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().expect("curl connects");
+            let mut request = [0; 4096];
+            assert!(socket.read(&mut request).is_ok_and(|n| n > 0), "curl sends a request");
+            socket.write_all(format!("{head}{page}").as_bytes()).expect("curl reads");
+        });
+        let page = curl(&format!("curl http://{address}/")).map_err(|failure| failure.to_string());
+        server.join().expect("the server does not panic");
+        page
+    }
+
+    fn shell_demo(script: &str) -> Demo {
+        Demo::start(command("sh", &["-c", script])).expect("there is a shell")
+    }
+
+    #[test]
+    fn page_is_taken_with_status_200_only() {
+        assert_eq!(answered("200 OK", "closenotify\n").as_deref(), Ok("closenotify\n"));
+        let failed = answered("404 Not Found", "closenotify").expect_err("404 is refused");
+        assert!(failed.contains("answered with 404"), "{failed}");
+        let failed = answered("200 OK", "something else").expect_err("a page of another is refused");
+        assert!(failed.contains("does not say"), "{failed}");
+    }
+
+    #[test]
+    fn curl_that_fails_is_a_failure() {
+        // Port 1 is kept for a service that nobody runs, and the kernel never gives it away.
+        let failed = curl("curl http://127.0.0.1:1/").expect_err("nobody listens").to_string();
+        assert!(failed.contains("exit status: 7"), "{failed}");
+    }
+
+    #[test]
+    fn demo_says_its_line_and_ends_on_sigterm() {
+        let loops = "while :; do sleep 0.05; done";
+        let mut demo = shell_demo(&format!("trap 'exit 0' TERM; echo listening; echo ' curl -k x'; {loops}"));
+        assert_eq!(demo.curl_line().expect("it is printed"), "curl -k x");
+        demo.terminate().expect("it ends with 0");
+
+        let mut demo = shell_demo(&format!("trap 'exit 4' TERM; echo curl x; {loops}"));
+        demo.curl_line().expect("it is printed");
+        let failed = demo.terminate().expect_err("4 is not 0").to_string();
+        assert!(failed.contains("exit status: 4"), "{failed}");
+    }
+
+    #[test]
+    fn demo_that_ends_without_its_line_is_a_failure() {
+        let failed = shell_demo("echo listening").curl_line().expect_err("there is no line").to_string();
+        assert!(failed.contains("without a line that starts with `curl `"), "{failed}");
+    }
+}
