@@ -6,6 +6,8 @@
 
 mod leg;
 mod pump;
+#[cfg(test)]
+mod tests;
 
 pub use leg::TcpEnding;
 pub(crate) use leg::{Leg, TcpLeg, TlsLeg};
