@@ -1,25 +1,35 @@
 //! The proxy as a whole: a listener, its sessions, and their end.
 //!
-//! A stand-in: it binds, and waits to be told to stop; it serves no session.
+//! It serves whatever its sessions are; what a session does is theirs.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 use std::{error, fmt, io};
 
+use closenotify::TlsAcceptor;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::address::HostPort;
-use crate::config::ProxyConfig;
+use crate::config::{ProxyConfig, Timeouts};
+use crate::ledger::Ledger;
+use crate::session::{self, Sessions};
 use crate::shutdown::Shutdown;
 
 /// A proxy that listens.
 #[derive(Debug)]
 pub struct Proxy {
     local_addr: SocketAddr,
-    _listener: TcpListener,
+    listener: TcpListener,
+    config: ProxyConfig,
+    ledger: Ledger,
 }
 
 impl Proxy {
-    /// Binds the address of the configuration. Dropping the future binds nothing.
+    /// Binds the address of the configuration. The ledger goes to standard error. Dropping the future binds nothing.
     ///
     /// # Errors
     ///
@@ -29,7 +39,15 @@ impl Proxy {
         let addresses = config.listen.resolve().await.map_err(failed)?;
         let listener = TcpListener::bind(addresses.as_slice()).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
-        Ok(Self { local_addr, _listener: listener })
+        let ledger = Ledger::stderr(config.log);
+        Ok(Self { local_addr, listener, config, ledger })
+    }
+
+    /// Sends the ledger elsewhere.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: Ledger) -> Self {
+        self.ledger = ledger;
+        self
     }
 
     /// The address bound: the configured one, with the port taken when that was 0.
@@ -37,11 +55,76 @@ impl Proxy {
         self.local_addr
     }
 
-    /// Serves until told to drain, then until no session is left, the drain deadline is over or aborting is ordered.
+    /// Serves until told to drain, then until no session is left, the drain deadline is over or aborting is ordered;
+    /// sessions that still run then are reset.
+    ///
+    /// Dropping the future closes the listener and drops every session where it is.
     pub async fn run(self, shutdown: Shutdown) -> Drained {
-        shutdown.draining().await;
-        Drained { finished: 0, aborted: 0 }
+        let Self { listener, config, ledger, local_addr: _ } = self;
+        let Timeouts { handshake, drain, .. } = config.timeouts;
+        let (aborter, abort) = Shutdown::channel();
+        let sessions = Arc::new(Sessions {
+            acceptor: TlsAcceptor::from(config.tls).handshake_timeout(handshake),
+            upstream: config.upstream,
+            truncation: config.truncation,
+            timeouts: config.timeouts,
+            ledger,
+            abort,
+            count: AtomicU64::new(0),
+        });
+        let mut running = JoinSet::new();
+        accept(listener, &sessions, &mut running, &shutdown).await;
+
+        let mut drained = Drained { finished: 0, aborted: 0 };
+        let give_up = async {
+            tokio::select! {
+                () = sleep(drain) => {}
+                () = shutdown.aborting() => {}
+            }
+        };
+        tokio::select! {
+            biased;
+            () = drained.count(&mut running) => return drained,
+            () = give_up => {}
+        }
+        aborter.abort();
+        drained.count(&mut running).await;
+        drained
     }
+}
+
+/// Accepts until told to drain; the listener is closed then.
+async fn accept(listener: TcpListener, sessions: &Arc<Sessions>, running: &mut JoinSet<bool>, shutdown: &Shutdown) {
+    let mut draining = std::pin::pin!(shutdown.draining());
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut draining => return,
+            Some(_finished) = running.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, address)) => {
+                    running.spawn(session::serve(Arc::clone(sessions), stream, address));
+                }
+                Err(error) if is_the_connections_own(&error) => {}
+                Err(error) => {
+                    // Out of descriptors, mostly: it would fail again at once, for as long as it lasts.
+                    sessions.ledger.accept_failed(&error);
+                    tokio::select! {
+                        () = &mut draining => return,
+                        () = sleep(ACCEPT_PAUSE) => {}
+                    }
+                }
+            },
+        }
+    }
+}
+
+/// Whether the connection to be accepted failed, and not the accepting.
+fn is_the_connections_own(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
 }
 
 /// How the sessions ended that ran when draining was ordered.
@@ -51,6 +134,19 @@ pub struct Drained {
     pub finished: u64,
     /// Sessions that were reset because the time was over or aborting was ordered.
     pub aborted: u64,
+}
+
+impl Drained {
+    /// Counts sessions until none is left. Dropping the future loses no count.
+    async fn count(&mut self, running: &mut JoinSet<bool>) {
+        while let Some(ended) = running.join_next().await {
+            match ended {
+                Ok(false) => self.finished += 1,
+                // A session that panicked has dropped its connections, too.
+                Ok(true) | Err(_) => self.aborted += 1,
+            }
+        }
+    }
 }
 
 /// Why an address cannot be listened on.
@@ -85,3 +181,6 @@ impl error::Error for BindError {
         Some(&self.source)
     }
 }
+
+/// How long accepting rests when it fails.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

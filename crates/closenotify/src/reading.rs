@@ -112,8 +112,11 @@ impl Reading {
                 *discarded += scrap.get_ref().len() as u64;
                 continue;
             }
-            // Behind a close_notify there are raw bytes, whatever they look like; behind any other ending, nothing.
-            if !matches!(self.received_ending(), Some(ReceivedEnding::CloseNotify { .. })) {
+            // Behind an ending inside TLS there are raw bytes, whatever they look like; behind the transport's, nothing.
+            if !matches!(
+                self.received_ending(),
+                Some(ReceivedEnding::CloseNotify { .. } | ReceivedEnding::Alert(_) | ReceivedEnding::Violation(_))
+            ) {
                 return Poll::Ready(());
             }
             *discarded += self.input.len() as u64;
