@@ -32,7 +32,7 @@ enum Command {
     ///
     /// Exit code: cargo's; 3 when peers are missing and cannot be installed from here.
     Test {
-        /// More arguments for `cargo test`, such as `-- --nocapture`
+        /// More arguments for `cargo test`, such as a part of a test's name; the tests' own behind `-- --`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

@@ -1,16 +1,16 @@
 //! The README's test command: every test of the workspace, and one line that sums them up.
 
-use std::fmt;
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::{env, fmt};
 
 use crate::peers;
-use crate::shell::{Failure, Outcome, cargo};
+use crate::shell::{self, Failure, Outcome, cargo};
 
 /// Installs missing peers, runs every test, prints the sum last.
 pub(crate) fn run(arguments: &[String]) -> Outcome<Sum> {
     peers::install_missing()?;
-    let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    let mut command = bounded(cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
     println!("$ cargo test --workspace --locked --no-fail-fast {}", arguments.join(" "));
     let unreadable = |error| Failure::new(format!("the output of `cargo test` cannot be read: {error}"));
@@ -28,10 +28,27 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<Sum> {
     println!("{sum}");
     if status.success() {
         Ok(sum)
+    } else if status.code() == Some(TIMED_OUT) {
+        Err(Failure::new(format!(
+            "the tests did not end within {LIMIT_SECONDS} s; the last line names where they hung"
+        )))
     } else {
         let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
         Err(Failure::new(format!("`cargo test` failed: {status}")).with_code(code))
     }
+}
+
+/// `cargo` as it is; where nobody watches, within a limit that ends the tests with it.
+///
+/// Not for a person at a terminal: `timeout` takes the tests out of reach of Ctrl-C.
+fn bounded(cargo: Command) -> Command {
+    if env::var_os("CI").is_none() {
+        return cargo;
+    }
+    let limit = LIMIT_SECONDS.to_string();
+    let mut command = shell::command("timeout", &["--kill-after=10", &limit]);
+    command.arg(cargo.get_program()).args(cargo.get_args());
+    command
 }
 
 /// How many tests ended how.
@@ -65,6 +82,12 @@ impl fmt::Display for Sum {
         write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
     }
 }
+
+/// For building and running every test, where nobody watches.
+const LIMIT_SECONDS: u32 = 3000;
+
+/// What `timeout` answers when the time was up.
+const TIMED_OUT: i32 = 124;
 
 #[cfg(test)]
 mod tests {
