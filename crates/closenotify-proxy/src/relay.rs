@@ -4,6 +4,8 @@
 //! reset the connections afterwards is the session's. No pump ever wakes itself: it returns when its source or its sink has
 //! said that it will wake.
 
+#[cfg(test)]
+mod fidelity;
 mod leg;
 mod pump;
 #[cfg(test)]

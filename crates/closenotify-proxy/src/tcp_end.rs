@@ -12,18 +12,25 @@ use std::net::Shutdown;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// Resets the connection, after waiting until the kernel has sent all it holds, for at most `patience`; zero waits for
-/// nothing.
+/// Resets the connection when the kernel has sent all it holds, or at the latest when `give_up` is ready.
 ///
 /// Dropping the future closes the connection in the ordinary way if the stream is the last share of it. On systems other
 /// than Linux nothing is waited for.
-pub(crate) async fn reset(stream: impl Borrow<TcpStream>, patience: Duration) {
+pub(crate) async fn reset(stream: impl Borrow<TcpStream>, give_up: impl Future<Output = ()>) {
     #[cfg(target_os = "linux")]
-    if !patience.is_zero() {
-        let _ = tokio::time::timeout(patience, all_sent(stream.borrow())).await;
+    tokio::select! {
+        biased;
+        _ = all_sent(stream.borrow()) => {}
+        () = give_up => {}
     }
     // Where the option fails the connection is gone already.
     let _ = stream.borrow().set_zero_linger();
+    drop(stream);
+}
+
+/// Resets the connection at once.
+pub(crate) fn reset_now(stream: TcpStream) {
+    let _ = stream.set_zero_linger();
     drop(stream);
 }
 
