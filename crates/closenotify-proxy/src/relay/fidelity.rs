@@ -278,19 +278,27 @@ fn client_fatal_alert_cuts_the_upstream_when_strict() {
 
 #[test]
 fn client_fatal_alert_is_fin_to_the_upstream_when_tolerant() {
-    each(TruncationPolicy::Tolerant, async |mut scene| {
-        let seen = scene
-            .play(steps([
-                act(alert),
-                step(|_, upstream| {
-                    assert!(upstream.is_shut_down());
-                    upstream.push_data(*b"answer that nobody can get");
-                }),
-            ]))
-            .await;
-        assert_eq!((seen.to_upstream, seen.to_client), (Some(Outcome::Whole), Some(Outcome::SinkGone)));
-        assert_eq!(scene.tls.received(), Some(&ReceivedEnding::Alert(AlertDescription::BAD_RECORD_MAC)));
-    });
+    for answer in [&b""[..], b"answer that nobody can get"] {
+        each(TruncationPolicy::Tolerant, async |mut scene| {
+            let seen = scene
+                .play(steps([
+                    act(alert),
+                    step(|_, upstream| {
+                        assert!(upstream.is_shut_down());
+                        if answer.is_empty() {
+                            upstream.push_read(ReadStep::Eof);
+                        } else {
+                            upstream.push_data(answer);
+                        }
+                    }),
+                ]))
+                .await;
+            assert_eq!((seen.to_upstream, seen.to_client), (Some(Outcome::Whole), Some(Outcome::SinkGone)));
+            assert_eq!(scene.tls.received(), Some(&ReceivedEnding::Alert(AlertDescription::BAD_RECORD_MAC)));
+            assert_eq!(scene.tls.sent(), Some(&SentEnding::Aborted), "no close_notify behind a fatal alert");
+            assert!(!scene.client.closed);
+        });
+    }
 }
 
 #[test]

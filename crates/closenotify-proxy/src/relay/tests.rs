@@ -169,6 +169,19 @@ fn what_had_arrived_is_flushed_before_a_reset_is_carried() {
 }
 
 #[test]
+fn what_was_taken_is_flushed_once_when_the_source_rests() {
+    both_orders(async |mut scene| {
+        scene.near.push_data(*b"a");
+        scene.near.push_data(*b"b");
+        scene.running();
+        assert!(scene.far.is_flushed());
+        scene.far.push_data(*b"c");
+        scene.running();
+        assert_eq!((scene.far.polls().flush, scene.near.polls().flush), (1, 1));
+    });
+}
+
+#[test]
 fn a_blocked_direction_does_not_hold_up_the_other() {
     both_orders(async |mut scene| {
         scene.far.push_write(WriteStep::Pending);
