@@ -8,11 +8,15 @@
 use crate::alert::AlertDescription;
 use crate::error::{SendError, Violation};
 use crate::facts::SessionFacts;
+use crate::record::HEADER;
+use crate::sender::WRITE_MAX;
 use bytes::{BufMut, BytesMut};
 use rustls::client::ClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::ServerConnection;
-use rustls::{ClientConfig, Connection, Error, HandshakeKind, PeerMisbehaved, ProtocolVersion, ServerConfig};
+use rustls::{
+    ClientConfig, Connection, Error, HandshakeKind, InvalidMessage, PeerMisbehaved, ProtocolVersion, ServerConfig,
+};
 use std::io::{self, BufRead as _, IoSlice, Read, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +26,8 @@ pub(crate) struct HandshakeEngine {
     connection: Connection,
     /// What a client asked for; a server learns it from the ClientHello.
     asked_for: Option<String>,
+    /// The most plaintext that a record of ours carries.
+    fragment: usize,
 }
 
 /// What a record did.
@@ -39,13 +45,19 @@ pub(crate) enum Opened {
 impl HandshakeEngine {
     pub(crate) fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, Error> {
         let asked_for = Some(name.to_str().into_owned());
+        let fragment = fragment(config.max_fragment_size);
         let connection = ClientConnection::new(config, name)?.into();
-        Ok(Self { connection, asked_for })
+        Ok(Self { connection, asked_for, fragment })
     }
 
-    pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Self, Error> {
+    pub(crate) fn server(mut config: Arc<ServerConfig>) -> Result<Self, Error> {
+        if config.max_early_data_size > 0 {
+            // rustls would take early data in and lay it aside, out of the reach of a receiver.
+            Arc::make_mut(&mut config).max_early_data_size = 0;
+        }
+        let fragment = fragment(config.max_fragment_size);
         let connection = ServerConnection::new(config)?.into();
-        Ok(Self { connection, asked_for: None })
+        Ok(Self { connection, asked_for: None, fragment })
     }
 
     /// Takes in one record.
@@ -65,8 +77,9 @@ impl HandshakeEngine {
     pub(crate) fn split(self) -> (ReceivingEngine, SendingEngine, SessionFacts) {
         let facts = facts(&self.connection, self.asked_for);
         let records_left = records_left(&self.connection);
-        let shared = Arc::new(Mutex::new(Shared { connection: self.connection, state: State::Open }));
-        let sending = SendingEngine { shared: Arc::clone(&shared), records_left };
+        let shared = Shared { connection: self.connection, state: State::Open, owed: BytesMut::new() };
+        let shared = Arc::new(Mutex::new(shared));
+        let sending = SendingEngine { shared: Arc::clone(&shared), records_left, fragment: self.fragment };
         (ReceivingEngine { shared }, sending, facts)
     }
 }
@@ -112,8 +125,7 @@ impl Opener<'_> {
             return match feed(&mut shared.connection, record) {
                 Ok(closed) => opened(closed),
                 Err(error) => {
-                    let alert = shared.connection.wants_write().then(|| alert_for(&error));
-                    shared.state = State::Failed { alert };
+                    shared.fail_with(&error);
                     failed(error)
                 }
             };
@@ -133,7 +145,7 @@ impl Opener<'_> {
     /// Marks the session as failed for a reason that rustls does not know.
     pub(crate) fn fail(&mut self) {
         if self.shared.state == State::Open {
-            self.shared.state = State::Failed { alert: None };
+            self.shared.fail_silently();
         }
     }
 
@@ -142,11 +154,14 @@ impl Opener<'_> {
         let shared = &mut *self.shared;
         match shared.state {
             State::Open => {
-                // An empty write moves the queued answer to a KeyUpdate into the output and does nothing else.
-                let _ = shared.connection.writer().write(&[]);
-                shared.connection.wants_write()
+                // The library holds one answer to all KeyUpdates that ask for one. It is moved to the output only when
+                // there is none already: a peer that asks and never reads must not make the output grow.
+                shared.connection.wants_write() || {
+                    move_key_update(&mut shared.connection);
+                    shared.connection.wants_write()
+                }
             }
-            State::Failed { .. } => shared.connection.wants_write(),
+            State::Failed { .. } => !shared.owed.is_empty(),
             State::Closed => false,
         }
     }
@@ -162,6 +177,7 @@ pub(crate) struct SendingEngine {
     shared: Arc<Mutex<Shared>>,
     /// How many more records the keys may protect; `None` where the library changes keys by itself (TLS 1.3).
     records_left: Option<u64>,
+    fragment: usize,
 }
 
 impl SendingEngine {
@@ -169,18 +185,25 @@ impl SendingEngine {
     /// owed. Returns how many bytes were taken.
     pub(crate) fn seal(&mut self, plaintext: &[IoSlice<'_>], output: &mut BytesMut) -> Result<usize, SendError> {
         let mut shared = lock(&self.shared);
-        if let Some(left) = self.records_left.as_mut() {
-            // At the limit rustls 0.23 drops the data, reports it as taken and sends a close_notify of its own.
-            *left = left.checked_sub(RECORDS_A_WRITE).ok_or(SendError::KeysExhausted)?;
+        if shared.state != State::Open {
+            return Err(SendError::SessionOver);
         }
+        if let Some(left) = self.records_left.as_mut() {
+            let length: usize = plaintext.iter().map(|slice| slice.len()).sum();
+            let records = length.min(WRITE_MAX).div_ceil(self.fragment);
+            // At the limit rustls 0.23 drops the data, reports it as taken and sends a close_notify of its own.
+            *left = left.checked_sub(records as u64).ok_or(SendError::KeysExhausted)?;
+        }
+        // What was owed would count against the library's limit.
+        shared.take_output(output);
         let taken = shared.connection.writer().write_vectored(plaintext).map_err(|_fatal| SendError::SessionOver)?;
-        take_output(&mut shared.connection, output);
+        shared.take_output(output);
         Ok(taken)
     }
 
     /// Appends what receiving left to be written to `output`.
     pub(crate) fn take_owed(&mut self, output: &mut BytesMut) {
-        take_output(&mut lock(&self.shared).connection, output);
+        lock(&self.shared).take_output(output);
     }
 
     /// How the session failed, if it did: the alert that went or goes to the peer.
@@ -197,12 +220,12 @@ impl SendingEngine {
         let mut shared = lock(&self.shared);
         match shared.state {
             State::Failed { alert } => {
-                take_output(&mut shared.connection, output);
+                shared.take_output(output);
                 Err(alert)
             }
             State::Open | State::Closed => {
                 shared.connection.send_close_notify();
-                take_output(&mut shared.connection, output);
+                shared.take_output(output);
                 shared.state = State::Closed;
                 Ok(())
             }
@@ -214,6 +237,8 @@ impl SendingEngine {
 struct Shared {
     connection: Connection,
     state: State,
+    /// What is owed after a failure; until then it waits in the library.
+    owed: BytesMut,
 }
 
 /// What sending may still do.
@@ -229,6 +254,37 @@ enum State {
 }
 
 impl Shared {
+    fn take_output(&mut self, output: &mut BytesMut) {
+        match self.state {
+            State::Open | State::Closed => {
+                move_key_update(&mut self.connection);
+                take_output(&mut self.connection, output);
+            }
+            State::Failed { .. } => output.extend_from_slice(&self.owed.split()),
+        }
+    }
+
+    /// Follows an error of the library's, which does not say whether it has made an alert of it.
+    fn fail_with(&mut self, error: &Error) {
+        let mut owed = BytesMut::new();
+        take_output(&mut self.connection, &mut owed);
+        // A close_notify is made only where no fatal alert was: it is the question, and goes nowhere.
+        self.connection.send_close_notify();
+        if self.connection.wants_write() {
+            self.fail_silently();
+        } else {
+            let alert = alert_for(error, self.connection.protocol_version());
+            self.state = State::Failed { alert: Some(alert) };
+            self.owed = owed;
+        }
+    }
+
+    /// Fails with no alert: then nothing else is owed either (RFC 9846 section 6.2).
+    fn fail_silently(&mut self) {
+        self.discard_output();
+        self.state = State::Failed { alert: None };
+    }
+
     fn discard_output(&mut self) {
         while self.connection.wants_write() {
             // A sink takes everything.
@@ -268,6 +324,11 @@ fn failed(error: Error) -> Opened {
     }
 }
 
+/// An empty write moves the queued answer to a KeyUpdate into the output and does nothing else.
+fn move_key_update(connection: &mut Connection) {
+    let _ = connection.writer().write(&[]);
+}
+
 fn take_output(connection: &mut Connection, output: &mut BytesMut) {
     while connection.wants_write() {
         // Appending to memory takes everything and does not fail.
@@ -276,7 +337,7 @@ fn take_output(connection: &mut Connection, output: &mut BytesMut) {
 }
 
 /// Which alert rustls queued for an error after the handshake; it does not say, and the alert is already encrypted.
-fn alert_for(error: &Error) -> AlertDescription {
+fn alert_for(error: &Error, version: Option<ProtocolVersion>) -> AlertDescription {
     match error {
         Error::DecryptError => AlertDescription::BAD_RECORD_MAC,
         Error::PeerSentOversizedRecord => AlertDescription::RECORD_OVERFLOW,
@@ -285,8 +346,12 @@ fn alert_for(error: &Error) -> AlertDescription {
         | Error::PeerMisbehaved(
             PeerMisbehaved::KeyEpochWithPendingFragment | PeerMisbehaved::IllegalMiddleboxChangeCipherSpec,
         ) => AlertDescription::UNEXPECTED_MESSAGE,
-        Error::PeerMisbehaved(_) => AlertDescription::ILLEGAL_PARAMETER,
+        Error::PeerMisbehaved(_) | Error::InvalidMessage(InvalidMessage::InvalidKeyUpdate) => {
+            AlertDescription::ILLEGAL_PARAMETER
+        }
         Error::InvalidMessage(message) => u8::from(rustls::AlertDescription::from(*message)).into(),
+        // An alert of a level that there is not, which in TLS 1.3 looks like the next.
+        Error::AlertReceived(_) if version != Some(ProtocolVersion::TLSv1_3) => AlertDescription::ILLEGAL_PARAMETER,
         // A warning where TLS 1.3 allows none.
         _ => AlertDescription::DECODE_ERROR,
     }
@@ -317,8 +382,12 @@ fn records_left(connection: &Connection) -> Option<u64> {
         rustls::SupportedCipherSuite::Tls12(suite) => suite.common.confidentiality_limit,
         rustls::SupportedCipherSuite::Tls13(suite) => suite.common.confidentiality_limit,
     });
-    // The handshake and the alerts have their share too.
-    Some(limit - limit.min(RECORDS_A_WRITE))
+    Some(limit - limit.min(RECORDS_RESERVED))
+}
+
+/// The most plaintext that a record carries when the configuration says how long a record may be.
+fn fragment(max_fragment_size: Option<usize>) -> usize {
+    max_fragment_size.map_or(FRAGMENT_MAX, |record| record - HEADER)
 }
 
 /// A source that has nothing now.
@@ -330,8 +399,11 @@ impl Read for NothingNow {
     }
 }
 
-/// More records than one call of [`SendingEngine::seal`] can make of 64 KiB.
-const RECORDS_A_WRITE: u64 = 16;
+/// What the handshake and the alerts need of the records that keys may protect, and to spare.
+const RECORDS_RESERVED: u64 = 16;
+
+/// The most plaintext that a record may carry (RFC 9846 section 5.1), in bytes.
+const FRAGMENT_MAX: usize = 1 << 14;
 
 #[cfg(test)]
 mod tests {
@@ -339,12 +411,11 @@ mod tests {
     use crate::{Handshake, Progress};
     use testkit::certs::{Authority, TlsVersion};
 
-    /// What rustls would do at the limit is to drop the data, report it as taken, and send a close_notify.
-    #[test]
-    fn exhausted_keys_refuse_data_instead_of_dropping_it() {
+    fn tls12_sender(max_fragment_size: Option<usize>) -> crate::Sender {
         let authority = Authority::new();
-        let mut client =
-            Handshake::client(authority.client_config(TlsVersion::V12), "localhost".try_into().unwrap()).unwrap();
+        let mut config = ClientConfig::clone(&authority.client_config(TlsVersion::V12));
+        config.max_fragment_size = max_fragment_size;
+        let mut client = Handshake::client(config.into(), "localhost".try_into().unwrap()).unwrap();
         let mut server = Handshake::server(authority.server_config(TlsVersion::V12)).unwrap();
         let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
         loop {
@@ -352,15 +423,41 @@ mod tests {
             let at_server = server.advance(&mut to_server).unwrap();
             server.take_output(&mut to_client);
             if (client.advance(&mut to_client).unwrap(), at_server) == (Progress::Complete, Progress::Complete) {
-                break;
+                return client.into_session().sender;
             }
         }
-        let mut sender = client.into_session().sender;
-        sender.engine.records_left = Some(RECORDS_A_WRITE);
+    }
+
+    /// What rustls would do at the limit is to drop the data, report it as taken, and send a close_notify.
+    #[test]
+    fn exhausted_keys_refuse_data_instead_of_dropping_it() {
+        let mut sender = tls12_sender(None);
+        sender.engine.records_left = Some(1);
         let mut output = BytesMut::new();
         assert_eq!(sender.write(&[IoSlice::new(b"last")], &mut output), Ok(4));
         let before = output.len();
         assert_eq!(sender.write(&[IoSlice::new(b"more")], &mut output), Err(SendError::KeysExhausted));
         assert_eq!(output.len(), before);
+    }
+
+    #[test]
+    fn every_record_counts_and_no_more() {
+        let plaintext = vec![1; WRITE_MAX];
+        for (max_fragment_size, length) in
+            [(None, 1), (None, WRITE_MAX), (None, FRAGMENT_MAX + 1), (Some(32), WRITE_MAX), (Some(4096), 8183)]
+        {
+            let mut sender = tls12_sender(max_fragment_size);
+            let before = sender.engine.records_left.unwrap();
+            let mut output = BytesMut::new();
+            let (left, right) = plaintext[..length].split_at(length / 3);
+            assert_eq!(sender.write(&[IoSlice::new(left), IoSlice::new(right)], &mut output), Ok(length));
+            let mut records = 0;
+            while let crate::record::Walk::Record(length) = crate::record::walk(&output) {
+                bytes::Buf::advance(&mut output, length);
+                records += 1;
+            }
+            assert!(output.is_empty());
+            assert_eq!(before - sender.engine.records_left.unwrap(), records, "{max_fragment_size:?} {length}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It does not time itself and does not read or write: its owner does, and owns the deadline.
 
+use crate::alert::AlertDescription;
 use crate::ending::TransportEnd;
 use crate::engine::HandshakeEngine;
 use crate::error::HandshakeError;
@@ -56,6 +57,9 @@ impl Handshake {
 
     /// A handshake as a server.
     ///
+    /// Early data (RFC 9846 section 4.2.10) is not accepted, whatever `config` allows: it can be replayed, and a receiver
+    /// has no way to say so. The client is told to send it again.
+    ///
     /// # Errors
     ///
     /// When rustls refuses the configuration.
@@ -83,12 +87,15 @@ impl Handshake {
                 Walk::Malformed(length) => (length, true),
             };
             let plain_http = looks_like_http(input);
+            let closed = is_plain_close_notify(&input[..length]);
             let fed = self.engine.open(&input[..length]);
             input.advance(length);
             match fed {
                 Err(Error::AlertReceived(alert)) => return Err(HandshakeError::Alert(u8::from(alert).into())),
                 _ if malformed => return Err(HandshakeError::NotTls { plain_http }),
                 Err(error) => return Err(HandshakeError::Refused(error)),
+                // rustls passes over it as over any warning, and would wait on.
+                Ok(()) if closed => return Err(HandshakeError::Alert(AlertDescription::CLOSE_NOTIFY)),
                 Ok(()) => {}
             }
         }
@@ -140,6 +147,11 @@ impl fmt::Debug for Session {
 /// Whether the bytes, at least five, begin with an HTTP/1 method or the HTTP/2 preface.
 fn looks_like_http(input: &[u8]) -> bool {
     METHODS.iter().any(|method| method.bytes().zip(input).all(|(expected, seen)| expected == *seen))
+}
+
+/// Whether the record is a close_notify in plaintext. A sealed one is longer.
+fn is_plain_close_notify(record: &[u8]) -> bool {
+    matches!(record, [21, 3, _, 0, 2, _level, 0])
 }
 
 const METHODS: [&str; 10] =

@@ -3,8 +3,8 @@
 //! It knows the five bytes of the header and nothing else. It is why not one byte behind a `close_notify` is eaten, and
 //! why the end of a transport can be placed between records or inside one.
 
-/// Length of a record header.
-const HEADER: usize = 5;
+/// Length of a record header, in bytes.
+pub(crate) const HEADER: usize = 5;
 
 /// The longest ciphertext that any version allows: 2^14 + 2048 (RFC 5246 section 6.2.3).
 const CIPHERTEXT_MAX: usize = (1 << 14) + 2048;

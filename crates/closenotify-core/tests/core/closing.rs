@@ -1,0 +1,194 @@
+//! Our own close: one close_notify at most, behind everything, level warning, nothing after it; and what the peer's close
+//! does not do.
+
+use crate::peer::{self, EACH, FATAL, Forge, Met, Side, WARNING};
+use bytes::BytesMut;
+use closenotify_core::{AlertDescription, Read, ReceivedEnding, SendError, SentEnding, TransportEnd};
+use rustls::ContentType;
+use std::io::IoSlice;
+use testkit::certs::TlsVersion;
+
+#[test]
+fn close_is_one_warning_behind_all_data() {
+    for (version, side) in EACH {
+        let Met { mut ours, peer, .. } = peer::meet(version, side);
+        let mut forge = Forge::new(peer);
+        let mut output = BytesMut::new();
+        ours.sender.write(&[IoSlice::new(b"he"), IoSlice::new(b""), IoSlice::new(b"llo")], &mut output).unwrap();
+        assert_eq!(ours.sender.close(&mut output), SentEnding::CloseNotify);
+        let expected = [(ContentType::ApplicationData, b"hello".to_vec()), (ContentType::Alert, vec![WARNING, 0])];
+        assert_eq!(forge.open(&output), expected, "{version:?} {side:?}");
+    }
+}
+
+#[test]
+fn close_is_clean_to_a_peer_and_reading_goes_on() {
+    for (version, side) in EACH {
+        let Met { mut ours, mut peer, mut input } = peer::meet(version, side);
+        let mut output = BytesMut::new();
+        ours.sender.write(&[IoSlice::new(b"last words")], &mut output).unwrap();
+        assert_eq!(ours.sender.close(&mut output), SentEnding::CloseNotify);
+        assert_eq!(peer::read_at(&mut peer, &output), (b"last words".to_vec(), Ok(true)));
+        for answer in [&b"one"[..], b"two"] {
+            input.extend_from_slice(&peer::data(&mut peer, answer));
+            let mut plaintext = Vec::new();
+            let read = peer::read_all(&mut ours.receiver, &mut input, 100, &mut plaintext);
+            assert_eq!((read, plaintext.as_slice()), ((Read::NeedInput, false), answer));
+        }
+        input.extend_from_slice(&peer::close_notify(&mut peer));
+        assert_eq!(peer::read_all(&mut ours.receiver, &mut input, 100, &mut Vec::new()).0, Read::Ended);
+        assert_eq!(ours.receiver.ending(), Some(&ReceivedEnding::CloseNotify { trailing: 0 }));
+    }
+}
+
+#[test]
+fn the_peers_close_does_not_end_our_sending() {
+    for (version, side) in EACH {
+        let Met { mut ours, mut peer, mut input } = peer::meet(version, side);
+        input.extend_from_slice(&peer::close_notify(&mut peer));
+        assert_eq!(peer::read(&mut ours, &mut input).1, Read::Ended);
+        assert_eq!(ours.sender.failed(), None);
+        let mut output = BytesMut::new();
+        ours.sender.write(&[IoSlice::new(b"answer")], &mut output).unwrap();
+        assert_eq!(ours.sender.close(&mut output), SentEnding::CloseNotify);
+        assert_eq!(peer::read_at(&mut peer, &output), (b"answer".to_vec(), Ok(true)));
+    }
+}
+
+#[test]
+fn nothing_is_owed_after_our_close_whatever_arrives() {
+    type Arrival = fn(&mut Forge) -> Vec<u8>;
+    let arrivals: [(&str, Arrival); 6] = [
+        ("a flipped bit", |forge| {
+            let mut record = forge.record(ContentType::ApplicationData, b"hello");
+            *record.last_mut().unwrap() ^= 1;
+            record
+        }),
+        ("no TLS", |_| b"GET / HTTP/1.1".to_vec()),
+        ("an empty alert", |forge| forge.record(ContentType::Alert, &[])),
+        ("an alert of no level", |forge| forge.record(ContentType::Alert, &[66, 40])),
+        ("an oversized record", |forge| forge.record(ContentType::ApplicationData, &[0; 16_385])),
+        ("a Finished", |forge| forge.record(ContentType::Handshake, &[[20, 0, 0, 32].as_slice(), &[0; 32]].concat())),
+    ];
+    for (version, side) in EACH {
+        for (name, arrival) in arrivals {
+            let Met { ours, peer, mut input } = peer::meet(version, side);
+            let mut receiver = ours.receiver;
+            let mut output = BytesMut::new();
+            assert_eq!(ours.sender.close(&mut output), SentEnding::CloseNotify);
+            let mut forge = Forge::new(peer);
+            assert_eq!(forge.open(&output), [(ContentType::Alert, vec![WARNING, 0])]);
+            input.extend_from_slice(&forge.record(ContentType::ApplicationData, b"before"));
+            input.extend_from_slice(&arrival(&mut forge));
+            let mut plaintext = Vec::new();
+            let read = peer::read_all(&mut receiver, &mut input, 100, &mut plaintext);
+            assert_eq!((read, plaintext.as_slice()), ((Read::Ended, false), &b"before"[..]), "{version:?} {name}");
+            let ending = receiver.ending().cloned().unwrap();
+            match name {
+                "an alert of no level" => assert_ne!(ending.word(), "close_notify"),
+                _ => assert_eq!(ending.word(), "violation", "{version:?} {side:?} {name}"),
+            }
+            receiver.transport_ended(TransportEnd::Eof, &input);
+            assert_eq!(receiver.ending(), Some(&ending));
+        }
+    }
+}
+
+#[test]
+fn a_key_update_after_our_close_is_followed_and_not_answered() {
+    for side in [Side::Client, Side::Server] {
+        let Met { ours, mut peer, mut input } = peer::meet(TlsVersion::V13, side);
+        let mut receiver = ours.receiver;
+        let mut output = BytesMut::new();
+        ours.sender.close(&mut output);
+        input.extend_from_slice(&peer::key_update(&mut peer));
+        input.extend_from_slice(&peer::data(&mut peer, b"new key"));
+        input.extend_from_slice(&peer::close_notify(&mut peer));
+        let mut plaintext = Vec::new();
+        let read = peer::read_all(&mut receiver, &mut input, 100, &mut plaintext);
+        assert_eq!((read, plaintext.as_slice()), ((Read::Ended, false), &b"new key"[..]));
+        assert_eq!(receiver.ending(), Some(&ReceivedEnding::CloseNotify { trailing: 0 }));
+        assert_eq!(peer::read_at(&mut peer, &output), (Vec::new(), Ok(true)));
+    }
+}
+
+#[test]
+fn a_key_update_is_answered_once_through_what_the_sender_owes() {
+    for side in [Side::Client, Side::Server] {
+        let Met { mut ours, mut peer, mut input } = peer::meet(TlsVersion::V13, side);
+        input.extend_from_slice(&peer::key_update(&mut peer));
+        let (plaintext, last, owes) = peer::read(&mut ours, &mut input);
+        assert_eq!((plaintext.len(), last, owes), (0, Read::NeedInput, true));
+        assert_eq!(ours.sender.failed(), None);
+        let mut output = BytesMut::new();
+        ours.sender.take_owed(&mut output);
+        assert_eq!(peer::records(&output).len(), 1);
+        ours.sender.take_owed(&mut output);
+        assert_eq!(peer::records(&output).len(), 1, "once");
+        assert_eq!(peer::read_at(&mut peer, &output), (Vec::new(), Ok(false)));
+        assert!(!peer::read(&mut ours, &mut input).2);
+        // Both directions live under the new keys.
+        let mut output = BytesMut::new();
+        ours.sender.write(&[IoSlice::new(b"out")], &mut output).unwrap();
+        assert_eq!(peer::read_at(&mut peer, &output), (b"out".to_vec(), Ok(false)));
+        input.extend_from_slice(&peer::data(&mut peer, b"in"));
+        assert_eq!(peer::read(&mut ours, &mut input), (b"in".to_vec(), Read::NeedInput, false));
+    }
+}
+
+/// RFC 9846 section 4.7.3: the answer goes before the next application data.
+#[test]
+fn an_answer_that_was_not_taken_goes_in_front_of_the_next_write_and_the_close() {
+    for side in [Side::Client, Side::Server] {
+        for close in [false, true] {
+            let Met { mut ours, mut peer, mut input } = peer::meet(TlsVersion::V13, side);
+            input.extend_from_slice(&peer::key_update(&mut peer));
+            assert!(peer::read(&mut ours, &mut input).2);
+            let mut output = BytesMut::new();
+            let expected = if close {
+                ours.sender.close(&mut output);
+                (Vec::new(), Ok(true))
+            } else {
+                ours.sender.write(&[IoSlice::new(b"data")], &mut output).unwrap();
+                (b"data".to_vec(), Ok(false))
+            };
+            assert_eq!(peer::records(&output).len(), 2);
+            assert_eq!(peer::read_at(&mut peer, &output), expected);
+        }
+    }
+}
+
+#[test]
+fn a_received_fatal_alert_ends_both_directions_without_a_word_of_ours() {
+    for (version, side) in EACH {
+        for code in [40, 42, 80, 200] {
+            let Met { mut ours, peer, mut input } = peer::meet(version, side);
+            let mut forge = Forge::new(peer);
+            input.extend_from_slice(&forge.record(ContentType::ApplicationData, b"hello"));
+            input.extend_from_slice(&forge.record(ContentType::Alert, &[FATAL, code]));
+            assert_eq!(peer::read(&mut ours, &mut input), (b"hello".to_vec(), Read::Ended, false));
+            assert_eq!(ours.receiver.ending(), Some(&ReceivedEnding::Alert(AlertDescription::from(code))));
+            assert_eq!(ours.sender.failed(), Some(SentEnding::Aborted));
+            let mut output = BytesMut::new();
+            let refused = ours.sender.write(&[IoSlice::new(b"data")], &mut output);
+            assert_eq!(refused, Err(SendError::SessionOver));
+            ours.sender.take_owed(&mut output);
+            assert_eq!(ours.sender.close(&mut output), SentEnding::Aborted);
+            assert!(output.is_empty(), "{version:?} {side:?}");
+        }
+    }
+}
+
+#[test]
+fn dropping_the_sender_says_nothing() {
+    for (version, side) in EACH {
+        let Met { mut ours, mut peer, mut input } = peer::meet(version, side);
+        drop(ours.sender);
+        input.extend_from_slice(&peer::data(&mut peer, b"still here"));
+        let mut plaintext = Vec::new();
+        let _ = peer::read_all(&mut ours.receiver, &mut input, 100, &mut plaintext);
+        assert_eq!(plaintext, b"still here");
+        // What the peer sees is a transport that ended: no close_notify.
+        assert_eq!(peer::read_at(&mut peer, b""), (Vec::new(), Ok(false)));
+    }
+}

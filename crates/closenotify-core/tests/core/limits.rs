@@ -1,0 +1,163 @@
+//! What is bounded: records without data, KeyUpdates, warnings, what is owed, what one write takes.
+
+use crate::peer::{self, EACH, Forge, Met, Side, WARNING};
+use bytes::BytesMut;
+use closenotify_core::{DATALESS_RECORDS_MAX, Read, ReceivedEnding, SendError, SentEnding, WRITE_MAX};
+use rustls::ContentType;
+use std::io::IoSlice;
+use testkit::certs::TlsVersion;
+
+/// So many tickets of a TLS 1.3 server's, a record each.
+fn tickets(forge: &mut Forge, count: u32) -> Vec<u8> {
+    // Lifetime, age add, an empty nonce, a ticket of one byte, no extensions.
+    let ticket = [&[4, 0, 0, 14, 0, 0, 0, 60, 0, 0, 0, 0, 0][..], &[0, 1, 7, 0, 0]].concat();
+    (0..count).flat_map(|_| forge.record(ContentType::Handshake, &ticket)).collect()
+}
+
+#[test]
+fn records_without_data_are_taken_up_to_the_bound_and_data_starts_the_count_anew() {
+    let Met { mut ours, peer, mut input } = peer::meet(TlsVersion::V13, Side::Client);
+    let mut forge = Forge::new(peer);
+    for _ in 0..3 {
+        input.extend_from_slice(&tickets(&mut forge, DATALESS_RECORDS_MAX));
+        assert_eq!(peer::read(&mut ours, &mut input), (Vec::new(), Read::NeedInput, false));
+        input.extend_from_slice(&forge.record(ContentType::ApplicationData, b"data"));
+        assert_eq!(peer::read(&mut ours, &mut input), (b"data".to_vec(), Read::NeedInput, false));
+    }
+}
+
+#[test]
+fn one_record_without_data_too_many_ends_both_directions() {
+    for extra in [1, 50] {
+        let Met { mut ours, peer, mut input } = peer::meet(TlsVersion::V13, Side::Client);
+        let mut forge = Forge::new(peer);
+        input.extend_from_slice(&tickets(&mut forge, DATALESS_RECORDS_MAX + extra));
+        input.extend_from_slice(&forge.record(ContentType::ApplicationData, b"behind"));
+        assert_eq!(peer::read(&mut ours, &mut input), (Vec::new(), Read::Ended, false));
+        let ending = ours.receiver.ending().unwrap();
+        assert!(matches!(ending, ReceivedEnding::Violation(_)));
+        assert_eq!(
+            ending.to_string(),
+            "the peer broke the protocol: more than 64 records in a row without application data"
+        );
+        assert_eq!(ours.sender.failed(), Some(SentEnding::Aborted));
+        let mut output = BytesMut::new();
+        assert_eq!(ours.sender.write(&[IoSlice::new(b"more")], &mut output), Err(SendError::SessionOver));
+        assert_eq!(ours.sender.close(&mut output), SentEnding::Aborted);
+        assert!(output.is_empty());
+    }
+}
+
+#[test]
+fn empty_records_are_taken_up_to_32_in_a_row() {
+    for (version, side) in EACH {
+        let Met { mut ours, peer, mut input } = peer::meet(version, side);
+        let mut forge = Forge::new(peer);
+        for _ in 0..3 {
+            for _ in 0..32 {
+                input.extend_from_slice(&forge.record(ContentType::ApplicationData, b""));
+            }
+            assert_eq!(peer::read(&mut ours, &mut input), (Vec::new(), Read::NeedInput, false));
+            input.extend_from_slice(&forge.record(ContentType::ApplicationData, b"data"));
+            assert_eq!(peer::read(&mut ours, &mut input), (b"data".to_vec(), Read::NeedInput, false));
+        }
+    }
+}
+
+#[test]
+fn warnings_are_taken_up_to_4_in_a_session() {
+    for (version, side) in EACH {
+        let Met { mut ours, peer, mut input } = peer::meet(version, side);
+        let mut forge = Forge::new(peer);
+        for _ in 0..4 {
+            input.extend_from_slice(&forge.record(ContentType::Alert, &[WARNING, 90]));
+            input.extend_from_slice(&forge.record(ContentType::ApplicationData, b"data"));
+        }
+        assert_eq!(peer::read(&mut ours, &mut input), (b"data".repeat(4), Read::NeedInput, false));
+        input.extend_from_slice(&forge.record(ContentType::Alert, &[WARNING, 90]));
+        assert_eq!(peer::read(&mut ours, &mut input).1, Read::Ended);
+        assert_eq!(ours.receiver.ending().unwrap().word(), "violation");
+    }
+}
+
+#[test]
+fn key_updates_are_taken_up_to_32_in_a_row_and_33_are_a_violation() {
+    for side in [Side::Client, Side::Server] {
+        let Met { mut ours, mut peer, mut input } = peer::meet(TlsVersion::V13, side);
+        for _ in 0..2 {
+            for _ in 0..32 {
+                input.extend_from_slice(&peer::key_update(&mut peer));
+            }
+            input.extend_from_slice(&peer::data(&mut peer, b"data"));
+            assert_eq!(peer::read(&mut ours, &mut input), (b"data".to_vec(), Read::NeedInput, true));
+        }
+        for _ in 0..33 {
+            input.extend_from_slice(&peer::key_update(&mut peer));
+        }
+        assert_eq!(peer::read(&mut ours, &mut input).1, Read::Ended);
+        assert_eq!(ours.receiver.ending().unwrap().word(), "violation");
+        assert_eq!(ours.sender.failed(), Some(SentEnding::Aborted), "no alert of ours is out");
+    }
+}
+
+/// A peer that asks for KeyUpdates and never reads the answers must not make us hold more and more of them.
+#[test]
+fn what_is_owed_is_bounded_though_nobody_takes_it() {
+    for side in [Side::Client, Side::Server] {
+        let Met { mut ours, mut peer, mut input } = peer::meet(TlsVersion::V13, side);
+        let rounds = 500;
+        for _ in 0..rounds {
+            input.extend_from_slice(&peer::key_update(&mut peer));
+            input.extend_from_slice(&peer::data(&mut peer, b"x"));
+            assert_eq!(peer::read(&mut ours, &mut input), (b"x".to_vec(), Read::NeedInput, true), "still owed");
+        }
+        let mut output = BytesMut::new();
+        ours.sender.take_owed(&mut output);
+        let answers = peer::records(&output).len();
+        assert!((1..=2).contains(&answers), "{answers} answers held after {rounds} requests");
+        assert_eq!(peer::read_at(&mut peer, &output), (Vec::new(), Ok(false)));
+        // Nothing is owed any more, and both directions live.
+        assert!(!peer::read(&mut ours, &mut input).2);
+        output.clear();
+        ours.sender.write(&[IoSlice::new(b"out")], &mut output).unwrap();
+        assert_eq!(peer::read_at(&mut peer, &output).0, b"out");
+    }
+}
+
+#[test]
+fn a_write_takes_at_most_its_maximum_and_all_slices() {
+    for (version, side) in EACH {
+        let Met { mut ours, mut peer, mut input } = peer::meet(version, side);
+        let mut output = BytesMut::new();
+        assert_eq!(ours.sender.write(&[], &mut output), Ok(0));
+        assert_eq!(ours.sender.write(&[IoSlice::new(b""), IoSlice::new(b"")], &mut output), Ok(0));
+        assert!(output.is_empty(), "no empty record");
+        let big = vec![1; WRITE_MAX];
+        assert_eq!(ours.sender.write(&[IoSlice::new(&big), IoSlice::new(&big)], &mut output), Ok(WRITE_MAX));
+        let halves = [IoSlice::new(&big[..40_000]), IoSlice::new(&big[..20_000])];
+        assert_eq!(ours.sender.write(&halves, &mut output), Ok(60_000));
+        assert!(peer::read_at(&mut peer, &output).0 == vec![1; WRITE_MAX + 60_000]);
+        // All of it also where an answer to a KeyUpdate goes in front.
+        if version == TlsVersion::V13 {
+            input.extend_from_slice(&peer::key_update(&mut peer));
+            assert!(peer::read(&mut ours, &mut input).2);
+            output.clear();
+            assert_eq!(ours.sender.write(&[IoSlice::new(&big)], &mut output), Ok(WRITE_MAX));
+        }
+    }
+}
+
+/// The receiver asks its caller for no more than one record at a time.
+#[test]
+fn input_is_taken_record_by_record_as_the_buffer_has_room() {
+    for (version, side) in EACH {
+        let Met { mut ours, mut peer, mut input } = peer::meet(version, side);
+        let first = peer::data(&mut peer, b"first");
+        let second = peer::data(&mut peer, b"second");
+        input.extend_from_slice(&first);
+        input.extend_from_slice(&second);
+        let mut buffer = [0; 5];
+        assert_eq!(ours.receiver.read(&mut input, &mut &mut buffer[..]).0, Read::Data(5));
+        assert_eq!(input, second, "{version:?} {side:?}: the second record is left");
+    }
+}

@@ -1,0 +1,12 @@
+//! The core against plain rustls, and against records that rustls would not make.
+
+#![allow(clippy::unwrap_used)] // an unwrap here is an assertion
+
+mod closing;
+mod cuts;
+mod handshake;
+mod incident;
+mod limits;
+mod peer;
+mod violations;
+mod words;
