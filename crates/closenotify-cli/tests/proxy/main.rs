@@ -4,4 +4,5 @@
 
 mod fidelity;
 mod harness;
+mod no_loss;
 mod tls_client;
