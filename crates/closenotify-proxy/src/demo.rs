@@ -104,7 +104,7 @@ async fn serve(stream: TcpStream) {
     // must still be ended.
     let _ = http1::Builder::new().half_close(true).serve_connection(wire, service).await;
     if order.is_given() {
-        tcp_end::reset(stream, RESET_PATIENCE).await;
+        tcp_end::reset(stream, sleep(RESET_PATIENCE)).await;
     } else {
         tcp_end::linger(&stream, LINGER_TIME, LINGER_BYTES).await;
     }

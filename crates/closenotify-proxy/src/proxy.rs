@@ -2,9 +2,10 @@
 //!
 //! It serves whatever its sessions are; what a session does is theirs.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use std::{error, fmt, io};
 
@@ -70,7 +71,6 @@ impl Proxy {
             timeouts: config.timeouts,
             ledger,
             abort,
-            count: AtomicU64::new(0),
         });
         let mut running = JoinSet::new();
         accept(listener, &sessions, &mut running, &shutdown).await;
@@ -93,29 +93,36 @@ impl Proxy {
     }
 }
 
-/// Accepts until told to drain; the listener is closed then.
+/// Accepts until told to drain; the listener is closed then, when all that had connected before are accepted, too.
 async fn accept(listener: TcpListener, sessions: &Arc<Sessions>, running: &mut JoinSet<bool>, shutdown: &Shutdown) {
     let mut draining = std::pin::pin!(shutdown.draining());
+    let mut numbers = 1..;
+    let mut serve = |running: &mut JoinSet<bool>, (stream, address)| {
+        let number = numbers.next().expect("no process lives to accept 2^64 connections");
+        running.spawn(session::serve(Arc::clone(sessions), number, stream, address));
+    };
     loop {
         tokio::select! {
             biased;
-            () = &mut draining => return,
+            () = &mut draining => break,
             Some(_finished) = running.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, address)) => {
-                    running.spawn(session::serve(Arc::clone(sessions), stream, address));
-                }
+                Ok(connection) => serve(running, connection),
                 Err(error) if is_the_connections_own(&error) => {}
                 Err(error) => {
                     // Out of descriptors, mostly: it would fail again at once, for as long as it lasts.
                     sessions.ledger.accept_failed(&error);
                     tokio::select! {
-                        () = &mut draining => return,
+                        () = &mut draining => break,
                         () = sleep(ACCEPT_PAUSE) => {}
                     }
                 }
             },
         }
+    }
+    let waiting = |cx: &mut Context<'_>| Poll::Ready(listener.poll_accept(cx));
+    while let Poll::Ready(Ok(connection)) = poll_fn(waiting).await {
+        serve(running, connection);
     }
 }
 

@@ -13,10 +13,10 @@ use crate::sensor::Sensor;
 use crate::shutdown::Shutdown;
 use crate::tcp_end;
 use closenotify::{Deadline, HandshakeError, Linger, ReceivedEnding, SentEnding, TlsAcceptor, io_kind_word, server};
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -31,14 +31,12 @@ pub(crate) struct Sessions {
     pub(crate) ledger: Ledger,
     /// Ordered to abort when sessions that still run must end.
     pub(crate) abort: Shutdown,
-    pub(crate) count: AtomicU64,
 }
 
-/// Serves one accepted connection to its end; says whether it was aborted by order.
+/// Serves the connection with this number, as accepted, to its end; says whether it was aborted by order.
 ///
 /// Dropping the future drops both connections where they are, and writes no line.
-pub(crate) async fn serve(sessions: Arc<Sessions>, client: TcpStream, address: SocketAddr) -> bool {
-    let number = sessions.count.fetch_add(1, Ordering::Relaxed) + 1;
+pub(crate) async fn serve(sessions: Arc<Sessions>, number: u64, client: TcpStream, address: SocketAddr) -> bool {
     let mut entry = Entry::new(number, address);
     let started = Instant::now();
     let aborted = sessions.run(client, &mut entry, started).await;
@@ -65,7 +63,7 @@ impl Sessions {
         let client = match handshake {
             Ok(client) => client,
             Err((error, client)) => {
-                refuse(entry, &error, client.into_inner()).await;
+                self.refuse(entry, &error, client.into_inner()).await;
                 return false;
             }
         };
@@ -79,7 +77,7 @@ impl Sessions {
                 entry.ended_first = Some(EndedFirst::Proxy);
                 entry.explain(Deadline::Drain.to_string() + " passed while the upstream was being reached");
                 entry.client_ended(&ReceivedEnding::TimedOut(Deadline::Drain), &SentEnding::TimedOut(Deadline::Drain));
-                tcp_end::reset(client.into_inner().into_inner(), Duration::ZERO).await;
+                tcp_end::reset(client.into_inner().into_inner(), ready(())).await;
                 return true;
             }
         };
@@ -90,7 +88,7 @@ impl Sessions {
                 entry.upstream_received = Some(format!("failed_{}", io_kind_word(error.kind())).into());
                 entry.explain(format!("cannot reach the upstream {}: {error}", self.upstream));
                 entry.client_ended(&ReceivedEnding::Abandoned, &SentEnding::Aborted);
-                tcp_end::reset(client.into_inner().into_inner(), Duration::ZERO).await;
+                tcp_end::reset(client.into_inner().into_inner(), ready(())).await;
                 return false;
             }
         };
@@ -137,7 +135,7 @@ impl Sessions {
         }
         // The two wait for different peers: neither keeps the other waiting.
         let ((received, sent, discarded), (upstream_received, upstream_sent)) =
-            tokio::join!(end_client(client, &report), end_upstream(upstream, &report));
+            tokio::join!(self.end_client(client, &report), self.end_upstream(upstream, &report));
         entry.discarded_bytes = discarded;
         // The side that ended first has the first word on why.
         if report.first == Some(First::B) {
@@ -148,6 +146,78 @@ impl Sessions {
             entry.upstream_ended(upstream_received, upstream_sent);
         }
         aborted
+    }
+
+    /// A handshake that failed has sent its alert; the connection is ended so that it arrives.
+    async fn refuse(&self, entry: &mut Entry, error: &io::Error, client: TcpStream) {
+        let cause = error.get_ref().and_then(|source| source.downcast_ref::<HandshakeError>());
+        match cause {
+            Some(cause) => entry.handshake_failed(cause),
+            None => entry.explain(error.to_string()),
+        }
+        match cause {
+            Some(HandshakeError::Alert(_) | HandshakeError::NotTls { .. } | HandshakeError::Refused(_)) => {
+                tokio::select! {
+                    biased;
+                    () = tcp_end::linger(&client, REFUSED_LINGER, REFUSED_BYTES) => {}
+                    () = self.abort.aborting() => {}
+                }
+            }
+            Some(_) | None => drop(client),
+        }
+    }
+
+    /// Ends the client's connection, and says how its two halves ended and how much was thrown away.
+    async fn end_client(&self, leg: TlsLeg<TcpStream>, report: &Report) -> (ReceivedEnding, SentEnding, u64) {
+        let given_up = report.timed_out.map_or(ReceivedEnding::Abandoned, ReceivedEnding::TimedOut);
+        let received = leg.received().cloned();
+        let sent = leg.sent().cloned();
+        let stream = leg.into_stream();
+        match sent {
+            // It has been told that it has everything, or why not: it must get that.
+            Some(sent @ (SentEnding::CloseNotify | SentEnding::Alert(_))) => {
+                let (last, discarded) = tokio::select! {
+                    biased;
+                    ended = stream.close(Linger::default()) => (ended.received, ended.discarded),
+                    () = self.abort.aborting() => (ReceivedEnding::TimedOut(Deadline::Drain), 0),
+                };
+                let received = received.unwrap_or(match report.timed_out {
+                    Some(_) => given_up,
+                    None => last,
+                });
+                (received, sent, discarded)
+            }
+            sent => {
+                let sent = sent.unwrap_or(report.timed_out.map_or(SentEnding::Aborted, SentEnding::TimedOut));
+                tcp_end::reset(stream.into_inner().into_inner(), self.patience(report)).await;
+                (received.unwrap_or(given_up), sent, 0)
+            }
+        }
+    }
+
+    /// Ends the upstream's connection, and says how its two directions ended.
+    async fn end_upstream(&self, leg: TcpLeg<TcpStream>, report: &Report) -> (TcpEnding, TcpEnding) {
+        let received = leg.received();
+        let sent = leg.sent();
+        let whole = received == Some(TcpEnding::Fin) && report.a_to_b != Some(Outcome::Cut) && sent.is_some();
+        let stream = leg.into_inner();
+        if whole {
+            drop(stream);
+        } else {
+            tcp_end::reset(stream, self.patience(report)).await;
+        }
+        let (no_end, by_us) = match report.timed_out {
+            Some(deadline) => (TcpEnding::TimedOut(deadline), TcpEnding::TimedOut(deadline)),
+            None => (TcpEnding::Abandoned, TcpEnding::Reset),
+        };
+        (received.unwrap_or(no_end), sent.unwrap_or(by_us))
+    }
+
+    /// For how long a reset waits for what had arrived to be sent: not at all where the peer has had its time.
+    async fn patience(&self, report: &Report) {
+        if report.timed_out.is_none() {
+            let _ = timeout(RESET_PATIENCE, self.abort.aborting()).await;
+        }
     }
 }
 
@@ -161,71 +231,6 @@ async fn relay<A: Leg, B: Leg>(a: &mut A, b: &mut B, limits: Limits, abort: &Shu
     }
     relay.stop(Deadline::Drain);
     (relay.report(), true)
-}
-
-/// A handshake that failed has sent its alert; the connection is ended so that it arrives.
-async fn refuse(entry: &mut Entry, error: &io::Error, client: TcpStream) {
-    let cause = error.get_ref().and_then(|source| source.downcast_ref::<HandshakeError>());
-    match cause {
-        Some(cause) => entry.handshake_failed(cause),
-        None => entry.explain(error.to_string()),
-    }
-    match cause {
-        Some(HandshakeError::Alert(_) | HandshakeError::NotTls { .. } | HandshakeError::Refused(_)) => {
-            tcp_end::linger(&client, REFUSED_LINGER, REFUSED_BYTES).await;
-        }
-        Some(_) | None => drop(client),
-    }
-}
-
-/// Ends the client's connection, and says how its two halves ended and how much was thrown away.
-async fn end_client(leg: TlsLeg<TcpStream>, report: &Report) -> (ReceivedEnding, SentEnding, u64) {
-    let given_up = report.timed_out.map_or(ReceivedEnding::Abandoned, ReceivedEnding::TimedOut);
-    let received = leg.received().cloned();
-    let sent = leg.sent().cloned();
-    let stream = leg.into_stream();
-    match sent {
-        // It has been told that it has everything, or why not: it must get that.
-        Some(sent @ (SentEnding::CloseNotify | SentEnding::Alert(_))) => {
-            let ended = stream.close(Linger::default()).await;
-            let received = received.unwrap_or(match report.timed_out {
-                Some(_) => given_up,
-                None => ended.received,
-            });
-            (received, sent, ended.discarded)
-        }
-        sent => {
-            let sent = sent.unwrap_or(report.timed_out.map_or(SentEnding::Aborted, SentEnding::TimedOut));
-            tcp_end::reset(stream.into_inner().into_inner(), patience(report)).await;
-            (received.unwrap_or(given_up), sent, 0)
-        }
-    }
-}
-
-/// Ends the upstream's connection, and says how its two directions ended.
-async fn end_upstream(leg: TcpLeg<TcpStream>, report: &Report) -> (TcpEnding, TcpEnding) {
-    let received = leg.received();
-    let sent = leg.sent();
-    let whole = received == Some(TcpEnding::Fin) && report.a_to_b != Some(Outcome::Cut) && sent.is_some();
-    let stream = leg.into_inner();
-    if whole {
-        drop(stream);
-    } else {
-        tcp_end::reset(stream, patience(report)).await;
-    }
-    let (no_end, by_us) = match report.timed_out {
-        Some(deadline) => (TcpEnding::TimedOut(deadline), TcpEnding::TimedOut(deadline)),
-        None => (TcpEnding::Abandoned, TcpEnding::Reset),
-    };
-    (received.unwrap_or(no_end), sent.unwrap_or(by_us))
-}
-
-/// How long a reset waits for what had arrived to be sent: not at all where the peer has had its time.
-fn patience(report: &Report) -> Duration {
-    match report.timed_out {
-        Some(_) => Duration::ZERO,
-        None => RESET_PATIENCE,
-    }
 }
 
 fn millis(duration: Duration) -> f64 {

@@ -12,16 +12,20 @@ use std::net::Shutdown;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// Resets the connection, after waiting until the kernel has sent all it holds, for at most `patience`; zero waits for
-/// nothing.
+/// Resets the connection, after waiting until the kernel has sent all it holds, or until `given_up` is ready.
 ///
 /// Dropping the future closes the connection in the ordinary way if the stream is the last share of it. On systems other
 /// than Linux nothing is waited for.
-pub(crate) async fn reset(stream: impl Borrow<TcpStream>, patience: Duration) {
+pub(crate) async fn reset(stream: impl Borrow<TcpStream>, given_up: impl Future<Output = ()>) {
     #[cfg(target_os = "linux")]
-    if !patience.is_zero() {
-        let _ = tokio::time::timeout(patience, all_sent(stream.borrow())).await;
+    tokio::select! {
+        biased;
+        () = given_up => {}
+        // A failure says that there is nothing left to wait for.
+        _ = all_sent(stream.borrow()) => {}
     }
+    #[cfg(not(target_os = "linux"))]
+    drop(given_up);
     // Where the option fails the connection is gone already.
     let _ = stream.borrow().set_zero_linger();
     drop(stream);

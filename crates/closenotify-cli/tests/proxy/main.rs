@@ -4,5 +4,6 @@
 
 mod fidelity;
 mod harness;
+mod limits;
 mod no_loss;
 mod tls_client;
