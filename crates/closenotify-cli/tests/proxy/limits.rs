@@ -179,12 +179,13 @@ fn connections_made_before_the_signal_are_served() {
     let mut proxy = Proxy::start("127.0.0.1:1".parse().unwrap(), &["--drain", NEVER]);
     // While it stands still, the kernel completes the connections, and the signal is left for it.
     proxy.kill("-STOP");
-    let connections: Vec<_> = (0..100).map(|_| TcpStream::connect(proxy.address).unwrap()).collect();
+    // Twice the usual backlog.
+    let connections: Vec<_> = (0..200).map(|_| TcpStream::connect(proxy.address).unwrap()).collect();
     proxy.terminate();
     proxy.kill("-CONT");
     proxy.wait_until_draining();
     drop(connections);
-    for number in 1..=100 {
+    for number in 1..=200 {
         assert_eq!(proxy.session(number).handshake, "truncated_boundary");
     }
     let stopped = proxy.wait();
