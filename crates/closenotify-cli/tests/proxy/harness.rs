@@ -25,7 +25,7 @@ pub(crate) struct Proxy {
     /// What it serves, where that is not the demo's own.
     pub(crate) authority: Authority,
     pub(crate) files: PemFiles,
-    lines: Receiver<String>,
+    pub(crate) lines: Receiver<String>,
     seen: Vec<String>,
 }
 
