@@ -2,15 +2,16 @@
 //!
 //! It serves whatever its sessions are; what a session does is theirs.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use std::{error, fmt, io};
 
 use closenotify::TlsAcceptor;
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::{JoinSet, unconstrained};
 use tokio::time::sleep;
 
 use crate::address::HostPort;
@@ -37,7 +38,7 @@ impl Proxy {
     pub async fn bind(config: ProxyConfig) -> Result<Self, BindError> {
         let failed = |source| BindError { address: config.listen.clone(), source };
         let addresses = config.listen.resolve().await.map_err(failed)?;
-        let listener = TcpListener::bind(addresses.as_slice()).await.map_err(failed)?;
+        let listener = listen(&addresses).map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
         let ledger = Ledger::stderr(config.log);
         Ok(Self { local_addr, listener, config, ledger })
@@ -70,7 +71,6 @@ impl Proxy {
             timeouts: config.timeouts,
             ledger,
             abort,
-            count: AtomicU64::new(0),
         });
         let mut running = JoinSet::new();
         accept(listener, &sessions, &mut running, &shutdown).await;
@@ -93,29 +93,56 @@ impl Proxy {
     }
 }
 
-/// Accepts until told to drain; the listener is closed then.
+/// Listens on the first of the addresses that can be.
+fn listen(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
+    let mut failure = io::ErrorKind::AddrNotAvailable.into();
+    for &address in addresses {
+        let listening = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            // A port whose last connections have not faded yet can be taken again at once.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        };
+        match listening() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+/// Accepts until told to drain; the listener is closed then, when all that had connected before are accepted, too.
 async fn accept(listener: TcpListener, sessions: &Arc<Sessions>, running: &mut JoinSet<bool>, shutdown: &Shutdown) {
     let mut draining = std::pin::pin!(shutdown.draining());
+    let mut numbers = 1..;
+    let mut serve = |running: &mut JoinSet<bool>, (stream, address)| {
+        let number = numbers.next().expect("no process lives to accept 2^64 connections");
+        running.spawn(session::serve(Arc::clone(sessions), number, stream, address));
+    };
     loop {
         tokio::select! {
             biased;
-            () = &mut draining => return,
+            () = &mut draining => break,
             Some(_finished) = running.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, address)) => {
-                    running.spawn(session::serve(Arc::clone(sessions), stream, address));
-                }
+                Ok(connection) => serve(running, connection),
                 Err(error) if is_the_connections_own(&error) => {}
                 Err(error) => {
                     // Out of descriptors, mostly: it would fail again at once, for as long as it lasts.
                     sessions.ledger.accept_failed(&error);
                     tokio::select! {
-                        () = &mut draining => return,
+                        () = &mut draining => break,
                         () = sleep(ACCEPT_PAUSE) => {}
                     }
                 }
             },
         }
+    }
+    let waiting = |cx: &mut Context<'_>| Poll::Ready(listener.poll_accept(cx));
+    // Unconstrained, because "none now" must be the kernel's answer and not the task's budget.
+    while let Poll::Ready(Ok(connection)) = unconstrained(poll_fn(waiting)).await {
+        serve(running, connection);
     }
 }
 
@@ -184,3 +211,7 @@ impl error::Error for BindError {
 
 /// How long accepting rests when it fails.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many connections may wait to be accepted; the kernel allows fewer where it is told to (`net.core.somaxconn`). One
+/// that finds no place tries again after a second, so a burst must fit.
+const BACKLOG: u32 = 4096;

@@ -13,10 +13,10 @@ use crate::sensor::Sensor;
 use crate::shutdown::Shutdown;
 use crate::tcp_end;
 use closenotify::{Deadline, HandshakeError, Linger, ReceivedEnding, SentEnding, TlsAcceptor, io_kind_word, server};
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -31,14 +31,12 @@ pub(crate) struct Sessions {
     pub(crate) ledger: Ledger,
     /// Ordered to abort when sessions that still run must end.
     pub(crate) abort: Shutdown,
-    pub(crate) count: AtomicU64,
 }
 
-/// Serves one accepted connection to its end; says whether it was aborted by order.
+/// Serves the connection with this number, as accepted, to its end; says whether it was aborted by order.
 ///
 /// Dropping the future drops both connections where they are, and writes no line.
-pub(crate) async fn serve(sessions: Arc<Sessions>, client: TcpStream, address: SocketAddr) -> bool {
-    let number = sessions.count.fetch_add(1, Ordering::Relaxed) + 1;
+pub(crate) async fn serve(sessions: Arc<Sessions>, number: u64, client: TcpStream, address: SocketAddr) -> bool {
     let mut entry = Entry::new(number, address);
     let started = Instant::now();
     let aborted = sessions.run(client, &mut entry, started).await;
@@ -79,7 +77,7 @@ impl Sessions {
                 entry.ended_first = Some(EndedFirst::Proxy);
                 entry.explain(Deadline::Drain.to_string() + " passed while the upstream was being reached");
                 entry.client_ended(&ReceivedEnding::TimedOut(Deadline::Drain), &SentEnding::TimedOut(Deadline::Drain));
-                tcp_end::reset_now(client.into_inner().into_inner());
+                tcp_end::reset(client.into_inner().into_inner(), ready(())).await;
                 return true;
             }
         };
@@ -90,7 +88,7 @@ impl Sessions {
                 entry.upstream_received = Some(format!("failed_{}", io_kind_word(error.kind())).into());
                 entry.explain(format!("cannot reach the upstream {}: {error}", self.upstream));
                 entry.client_ended(&ReceivedEnding::Abandoned, &SentEnding::Aborted);
-                tcp_end::reset_now(client.into_inner().into_inner());
+                tcp_end::reset(client.into_inner().into_inner(), ready(())).await;
                 return false;
             }
         };
@@ -178,17 +176,20 @@ impl Sessions {
         match sent {
             // It has been told that it has everything, or why not: it must get that.
             Some(sent @ (SentEnding::CloseNotify | SentEnding::Alert(_))) => {
-                let (seen, discarded) = tokio::select! {
+                let (last, discarded) = tokio::select! {
                     biased;
-                    () = self.abort.aborting() => (ReceivedEnding::TimedOut(Deadline::Drain), 0),
                     ended = stream.close(Linger::default()) => (ended.received, ended.discarded),
+                    () = self.abort.aborting() => (ReceivedEnding::TimedOut(Deadline::Drain), 0),
                 };
-                let received = received.unwrap_or(if report.timed_out.is_some() { given_up } else { seen });
+                let received = received.unwrap_or(match report.timed_out {
+                    Some(_) => given_up,
+                    None => last,
+                });
                 (received, sent, discarded)
             }
             sent => {
                 let sent = sent.unwrap_or(report.timed_out.map_or(SentEnding::Aborted, SentEnding::TimedOut));
-                self.reset(stream.into_inner().into_inner(), report).await;
+                tcp_end::reset(stream.into_inner().into_inner(), self.patience(report)).await;
                 (received.unwrap_or(given_up), sent, 0)
             }
         }
@@ -203,7 +204,7 @@ impl Sessions {
         if whole {
             drop(stream);
         } else {
-            self.reset(stream, report).await;
+            tcp_end::reset(stream, self.patience(report)).await;
         }
         let (no_end, by_us) = match report.timed_out {
             Some(deadline) => (TcpEnding::TimedOut(deadline), TcpEnding::TimedOut(deadline)),
@@ -212,15 +213,11 @@ impl Sessions {
         (received.unwrap_or(no_end), sent.unwrap_or(by_us))
     }
 
-    /// Resets a connection behind what had arrived for it; at once where the peer has had its time.
-    async fn reset(&self, stream: TcpStream, report: &Report) {
-        if report.timed_out.is_some() {
-            return tcp_end::reset_now(stream);
-        }
-        let give_up = async {
+    /// For how long a reset waits for what had arrived to be sent: not at all where the peer has had its time.
+    async fn patience(&self, report: &Report) {
+        if report.timed_out.is_none() {
             let _ = timeout(RESET_PATIENCE, self.abort.aborting()).await;
-        };
-        tcp_end::reset(stream, give_up).await;
+        }
     }
 }
 

@@ -12,25 +12,22 @@ use std::net::Shutdown;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// Resets the connection when the kernel has sent all it holds, or at the latest when `give_up` is ready.
+/// Resets the connection, after waiting until the kernel has sent all it holds, or until `given_up` is ready.
 ///
 /// Dropping the future closes the connection in the ordinary way if the stream is the last share of it. On systems other
 /// than Linux nothing is waited for.
-pub(crate) async fn reset(stream: impl Borrow<TcpStream>, give_up: impl Future<Output = ()>) {
+pub(crate) async fn reset(stream: impl Borrow<TcpStream>, given_up: impl Future<Output = ()>) {
     #[cfg(target_os = "linux")]
     tokio::select! {
         biased;
+        () = given_up => {}
+        // A failure says that there is nothing left to wait for.
         _ = all_sent(stream.borrow()) => {}
-        () = give_up => {}
     }
+    #[cfg(not(target_os = "linux"))]
+    drop(given_up);
     // Where the option fails the connection is gone already.
     let _ = stream.borrow().set_zero_linger();
-    drop(stream);
-}
-
-/// Resets the connection at once.
-pub(crate) fn reset_now(stream: TcpStream) {
-    let _ = stream.set_zero_linger();
     drop(stream);
 }
 

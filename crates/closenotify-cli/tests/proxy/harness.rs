@@ -25,7 +25,7 @@ pub(crate) struct Proxy {
     /// What it serves, where that is not the demo's own.
     pub(crate) authority: Authority,
     pub(crate) files: PemFiles,
-    lines: Receiver<String>,
+    pub(crate) lines: Receiver<String>,
     seen: Vec<String>,
 }
 
@@ -100,7 +100,12 @@ impl Proxy {
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
-        assert!(Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap().success());
+        self.kill("-TERM");
+    }
+
+    /// Sends the signal.
+    pub(crate) fn kill(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.id().to_string()]).status().unwrap().success());
     }
 
     /// Waits until it says that it drains.

@@ -4,5 +4,7 @@
 
 mod fidelity;
 mod harness;
+mod incident;
+mod limits;
 mod no_loss;
 mod tls_client;
