@@ -22,6 +22,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) struct Proxy {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Where its plaintext goes, as it says itself.
+    pub(crate) upstream: String,
     /// What it serves, where that is not the demo's own.
     pub(crate) authority: Authority,
     pub(crate) files: PemFiles,
@@ -61,9 +63,12 @@ impl Proxy {
             let _ = child.kill();
             panic!("it does not say where it listens; stderr: {:?}", lines.iter().collect::<Vec<_>>());
         });
-        let address = first.strip_prefix("listening on ").and_then(|rest| rest.split(',').next()?.parse().ok());
-        let address = address.unwrap_or_else(|| panic!("an address was to come first, not {first:?}"));
-        Self { child, address, authority, files, lines, seen: Vec::new() }
+        let (address, upstream) = first
+            .strip_prefix("listening on ")
+            .and_then(|rest| rest.split_once(", upstream "))
+            .and_then(|(address, upstream)| Some((address.parse().ok()?, upstream.to_owned())))
+            .unwrap_or_else(|| panic!("two addresses were to come first, not {first:?}"));
+        Self { child, address, upstream, authority, files, lines, seen: Vec::new() }
     }
 
     pub(crate) fn id(&self) -> u32 {

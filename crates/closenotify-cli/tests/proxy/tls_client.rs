@@ -2,7 +2,7 @@
 //! are two things. rustls does the TLS.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 
 use rustls::ClientConnection;
@@ -60,10 +60,6 @@ impl TlsClient {
     pub(crate) fn send(&mut self, data: &[u8]) {
         let records = self.seal(data);
         self.write(&records);
-    }
-
-    pub(crate) fn fin(&self) {
-        self.socket.shutdown(Shutdown::Write).unwrap();
     }
 
     /// Reads exactly `length` bytes of data.
