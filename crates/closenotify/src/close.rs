@@ -63,19 +63,19 @@ impl fmt::Display for Ended {
 
 pub(crate) async fn close<T: AsyncRead + AsyncWrite + Unpin>(mut stream: Stream<T>, linger: Linger) -> Ended {
     let mut deadline = pin!(sleep(linger.time));
-    let (mut shut, mut drained, mut discarded) = (false, false, 0);
+    let (mut shut, mut failed, mut drained, mut discarded) = (false, false, false, 0);
     let in_time = poll_fn(|cx| {
         if deadline.as_mut().poll(cx).is_ready() {
             return Poll::Ready(false);
         }
         if !shut && let Poll::Ready(result) = stream.poll_end(cx, Extent::Transport) {
             shut = true;
-            // With nothing on its way to the peer there is nothing that reading on could save.
-            drained |= result.is_err();
+            failed = result.is_err();
         }
-        // While we still send, too: a peer that is stuck writing to us would never read.
+        // While we still send, too: a peer that is stuck writing to us would never read. With nothing on its way to the
+        // peer there is nothing that waiting could save: then only what is there already is read, for its ending.
         if !drained {
-            drained = stream.poll_discard(cx, &mut discarded, linger.bytes).is_ready();
+            drained = stream.poll_discard(cx, &mut discarded, linger.bytes).is_ready() || failed;
         }
         if shut && drained { Poll::Ready(true) } else { Poll::Pending }
     })

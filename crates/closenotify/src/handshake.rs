@@ -2,6 +2,7 @@
 
 use crate::link::Link;
 use crate::reading::{Reading, Truncation};
+use crate::split::Role;
 use crate::stream::Stream;
 use crate::writing::Writing;
 use bytes::Buf as _;
@@ -43,13 +44,14 @@ pub(crate) struct Handshaking<T> {
     unflushed: bool,
     /// Writing failed. What the peer has sent is still looked at: it may say why.
     write_failed: Option<io::ErrorKind>,
+    role: Role,
     timeout: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
     truncation: Truncation,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
-    pub(crate) fn new(io: T, handshake: Result<Handshake, rustls::Error>, settings: Settings) -> Self {
+    pub(crate) fn new(io: T, role: Role, handshake: Result<Handshake, rustls::Error>, settings: Settings) -> Self {
         Self {
             io: Some(io),
             handshake: handshake.map_err(HandshakeError::Refused),
@@ -57,6 +59,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
             output: BytesMut::new(),
             unflushed: false,
             write_failed: None,
+            role,
             timeout: settings.handshake_timeout,
             deadline: None,
             truncation: settings.truncation,
@@ -70,7 +73,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stream<T>, (HandshakeError, T)>> {
         let late = self.poll_deadline(cx).is_ready();
         let polled = match late {
-            true => Poll::Ready(Err(HandshakeError::TimedOut(Deadline::Handshake))),
+            true => Poll::Ready(Err(match self.write_failed {
+                // The peer has had its time to say why.
+                Some(kind) => write_error(kind),
+                None => HandshakeError::TimedOut(Deadline::Handshake),
+            })),
             false => self.poll_handshake(cx),
         };
         let result = ready!(polled);
@@ -79,14 +86,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
         Poll::Ready(match result {
             Err(error) => Err((error, io)),
             Ok(handshake) => {
-                let session = handshake.into_session();
-                Ok(Stream {
-                    io,
-                    reading: Reading::new(session.receiver, std::mem::take(&mut self.input), self.truncation),
-                    writing: Writing::new(session.sender),
-                    link: Link::new(),
-                    facts: session.facts,
-                })
+                let (session, link) = (handshake.into_session(), Link::new());
+                let writing = match self.write_failed {
+                    None => Writing::new(session.sender),
+                    // What did not go out are tickets: the client has finished, and what it sent is whole.
+                    Some(kind) if self.role == Role::Server && session.facts.version_name() == "TLSv1.3" => {
+                        Writing::failed(kind, &link)
+                    }
+                    // The peer has not seen the end of the handshake.
+                    Some(kind) => return Poll::Ready(Err((write_error(kind), io))),
+                };
+                let reading = Reading::new(session.receiver, std::mem::take(&mut self.input), self.truncation);
+                Ok(Stream { io, reading, writing, link, facts: session.facts })
             }
         })
     }
@@ -110,9 +121,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
                 // Our flight goes out before the peer's next is waited for.
                 Ok(_) if !self.output.is_empty() && self.write_failed.is_none() => {}
                 Ok(Progress::Complete) => {
-                    if let Some(kind) = self.write_failed {
-                        return Poll::Ready(Err(HandshakeError::Failed(kind)));
-                    }
                     let taken = std::mem::replace(&mut self.handshake, Err(HandshakeError::Reset));
                     return Poll::Ready(taken);
                 }
@@ -164,8 +172,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
         match (&self.handshake, self.write_failed) {
             (Err(error), _) => error.clone(),
             // The kernel tells a reset once: when the write got it, the read sees an end that looks clean.
-            (Ok(_), Some(io::ErrorKind::ConnectionReset)) => HandshakeError::Reset,
-            (Ok(_), Some(kind)) if end == TransportEnd::Eof => HandshakeError::Failed(kind),
+            (Ok(_), Some(kind)) if end == TransportEnd::Eof => write_error(kind),
             (Ok(handshake), _) => handshake.transport_ended(end, &self.input),
         }
     }
@@ -174,6 +181,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
 impl<T> fmt::Debug for Handshaking<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handshaking").field("handshake", &self.handshake).finish_non_exhaustive()
+    }
+}
+
+fn write_error(kind: io::ErrorKind) -> HandshakeError {
+    match kind {
+        io::ErrorKind::ConnectionReset => HandshakeError::Reset,
+        kind => HandshakeError::Failed(kind),
     }
 }
 
