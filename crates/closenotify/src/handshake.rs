@@ -8,6 +8,7 @@ use crate::writing::Writing;
 use bytes::Buf as _;
 use bytes::BytesMut;
 use closenotify_core::{Deadline, Handshake, HandshakeError, Progress, TransportEnd};
+use rustls::ProtocolVersion::TLSv1_3;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -90,7 +91,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
                 let writing = match self.write_failed {
                     None => Writing::new(session.sender),
                     // What did not go out are tickets: the client has finished, and what it sent is whole.
-                    Some(kind) if self.role == Role::Server && session.facts.version_name() == "TLSv1.3" => {
+                    Some(kind) if self.role == Role::Server && session.facts.protocol_version() == TLSv1_3 => {
                         Writing::failed(kind, &link)
                     }
                     // The peer has not seen the end of the handshake.
@@ -197,6 +198,9 @@ pub(crate) fn io_error(error: HandshakeError) -> io::Error {
 
 /// A handshake whose failure gives the transport back: made by `into_fallible` of [`Accept`](crate::Accept) and
 /// [`Connect`](crate::Connect), where `F` is the one or the other.
+///
+/// A TCP socket that is closed over unread data is reset by its kernel, and the reset may destroy the alert: to be sure that
+/// a refused peer learns why, shut the transport down and read it to its end before it is dropped.
 ///
 /// Dropping it drops the transport, with no alert.
 #[derive(Debug)]

@@ -106,14 +106,18 @@ impl Reading {
         *discarded += self.plain.len() as u64;
         self.plain = BytesMut::new();
         while *discarded < budget {
-            if self.received_ending().is_none() {
+            if self.receiver.ending().is_none() {
                 let mut scrap = BytesMut::new().limit(PLAIN_MAX);
                 let _ended = ready!(self.poll_read(io, link, cx, &mut scrap));
                 *discarded += scrap.get_ref().len() as u64;
                 continue;
             }
-            // Behind a close_notify there are raw bytes, whatever they look like; behind any other ending, nothing.
-            if !matches!(self.received_ending(), Some(ReceivedEnding::CloseNotify { .. })) {
+            // Behind a close_notify, and behind what broke the protocol, there are raw bytes, whatever they look like.
+            // Behind any other ending there is nothing, or nobody who waits for us.
+            if !matches!(
+                self.receiver.ending(),
+                Some(ReceivedEnding::CloseNotify { .. } | ReceivedEnding::Violation(_))
+            ) {
                 return Poll::Ready(());
             }
             if !self.input.is_empty() {

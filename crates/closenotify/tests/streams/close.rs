@@ -243,3 +243,42 @@ fn an_ended_session_reads_well_in_a_log() {
     let ended = Ended { received: CLEAN, sent: SentEnding::CloseNotify, discarded: 0 };
     assert_eq!(ended.to_string(), "the peer closed cleanly (close_notify); we closed cleanly (close_notify)");
 }
+
+/// Not a moment to wait, but what can be said at once is said.
+#[tokio::test(start_paused = true)]
+async fn a_linger_of_no_time_still_says_goodbye() {
+    for (version, side) in EACH {
+        let mut met = peer::meet(version, side);
+        assert_eq!(done(write(&CountingWaker::new(), &mut met.stream, b"last")), 4);
+        let (wire, mut plain_peer) = (met.wire.clone(), met.peer);
+        let ended = met.stream.close(Linger { time: Duration::ZERO, ..Linger::default() }).await;
+        let received = ReceivedEnding::TimedOut(Deadline::Close);
+        assert_eq!(ended, Ended { received, sent: SentEnding::CloseNotify, discarded: 0 });
+        assert_eq!(peer::read_at(&mut plain_peer, &wire.written()), (b"last".to_vec(), Ok(true)));
+        assert!(wire.is_shut_down());
+    }
+}
+
+/// A reset destroys an alert as it does data: behind a violation, too, what the peer still sends is taken in.
+#[tokio::test(start_paused = true)]
+async fn bytes_behind_a_violation_are_thrown_away_so_that_the_alert_arrives() {
+    for (version, side) in EACH {
+        for seen_before in [false, true] {
+            let mut met = peer::meet(version, side);
+            let mut bytes = peer::broken(&mut met.peer);
+            bytes.extend_from_slice(&[7; 100]);
+            met.wire.push_data(bytes);
+            met.wire.push_data(vec![8; 1_000]);
+            met.wire.push_read(ReadStep::Eof);
+            if seen_before {
+                assert!(matches!(read(&CountingWaker::new(), &mut met.stream, 10), Poll::Ready(Err(_))));
+            }
+            let (start, wire) = (met.wire.polls(), met.wire.clone());
+            let (ended, took) = close(met, Linger::default()).await;
+            assert_eq!((ended.received.word().as_ref(), ended.discarded, took), ("violation", 1_100, Duration::ZERO));
+            let sent = if seen_before { "alert_bad_record_mac" } else { "close_notify" };
+            assert_eq!(ended.sent.word(), sent);
+            assert_eq!(peer::since(start, wire.polls()).read, if seen_before { 2 } else { 3 });
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Real sockets on 127.0.0.1: what the kernel does to data when a socket is closed too early, and that `close` prevents it.
 
-use crate::peer::{Configs, EACH, Side};
+use crate::peer::{self, Configs, EACH, Side};
 use closenotify::{Ended, Linger, ReadError, ReceivedEnding, SentEnding, TlsStream};
 use std::future::poll_fn;
 use std::io::ErrorKind;
@@ -169,50 +169,122 @@ async fn an_early_answer_arrives_whole_though_an_upload_is_unread() {
     }
 }
 
+/// A session over a socket whose peer is plain rustls in the test's hand.
+async fn connect_plain(version: TlsVersion, side: Side) -> (Stream, TcpStream, rustls::Connection) {
+    let configs = Configs::of(version);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (connected, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+    let (ours, mut socket) = (connected.unwrap(), accepted.unwrap().0);
+    let mut peer = configs.peer_of(side);
+    let shaking = async {
+        let mut bytes = vec![0; 20_000];
+        while peer.is_handshaking() || peer.wants_write() {
+            socket.write_all(&peer::output_of(&mut peer)).await.unwrap();
+            if peer.is_handshaking() {
+                let read = socket.read(&mut bytes).await.unwrap();
+                peer::feed(&mut peer, &bytes[..read]).unwrap();
+            }
+        }
+    };
+    let stream = match side {
+        Side::Client => {
+            let connecting = configs.connector().connect("localhost".try_into().unwrap(), ours);
+            tokio::join!(connecting, shaking).0.unwrap().into()
+        }
+        Side::Server => tokio::join!(configs.acceptor().accept(ours), shaking).0.unwrap().into(),
+    };
+    (stream, socket, peer)
+}
+
+/// Until so many bytes lie unread in the socket.
+async fn all_unread(stream: &Stream, length: usize) {
+    let mut seen = vec![0; length + 1];
+    while stream.get_ref().0.peek(&mut seen).await.unwrap() < length {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
-async fn the_incident_on_a_socket_is_two_reads() {
+async fn the_incident_on_a_socket_that_stays_open_is_two_polls() {
     for (version, side) in EACH {
-        for trailer in [&b"\x17"[..], b"GET / HTTP/1.1\r\n"] {
+        for trailer in [&b"\x17"[..], &[23, 3, 3, 0, 80, 1, 2], b"GET / HTTP/1.1\r\n\r\n", &[0xff; 64]] {
             let all = async {
-                let (mut ours, mut theirs) = connect(version, side, false).await;
-                theirs.write_all(b"hello").await.unwrap();
-                theirs.flush().await.unwrap();
-                // Behind our own TLS: the alert, then the bytes, in the socket before anything is read.
-                let (mut socket, trailing) = {
-                    let ending = tokio::spawn(async move { theirs.end_tls(HANG).await });
-                    something_unread(&ours).await;
-                    let mut polls = 0;
-                    let mut plaintext = Vec::new();
-                    loop {
-                        let mut buffer = [0; 100];
-                        let mut buffer = ReadBuf::new(&mut buffer);
-                        poll_fn(|cx| {
-                            polls += 1;
-                            Pin::new(&mut ours).poll_read(cx, &mut buffer)
-                        })
-                        .await
-                        .unwrap();
-                        if buffer.filled().is_empty() {
-                            break;
-                        }
-                        plaintext.extend_from_slice(buffer.filled());
+                let (mut ours, mut socket, mut peer) = connect_plain(version, side).await;
+                let mut bytes = peer::data(&mut peer, b"hello");
+                bytes.extend(peer::close_notify(&mut peer));
+                bytes.extend_from_slice(trailer);
+                socket.write_all(&bytes).await.unwrap();
+                all_unread(&ours, bytes.len()).await;
+                let (mut polls, mut plaintext, mut reads) = (0, Vec::new(), 0);
+                loop {
+                    let mut buffer = [0; 100];
+                    let mut buffer = ReadBuf::new(&mut buffer);
+                    poll_fn(|cx| {
+                        polls += 1;
+                        Pin::new(&mut ours).poll_read(cx, &mut buffer)
+                    })
+                    .await
+                    .unwrap();
+                    reads += 1;
+                    if buffer.filled().is_empty() {
+                        break;
                     }
-                    assert_eq!(plaintext, b"hello");
-                    // Each pending poll has had an event behind it: the data, the alert.
-                    assert!((2..=4).contains(&polls), "{polls} polls");
-                    ours.shutdown().await.unwrap();
-                    ending.await.unwrap().unwrap()
-                };
-                assert!(trailing.is_empty());
-                socket.write_all(trailer).await.unwrap();
-                let ended = tokio::spawn(ours.close(Linger { time: HANG, ..Linger::default() }));
-                socket.shutdown().await.unwrap();
-                let ended = ended.await.unwrap();
+                    plaintext.extend_from_slice(buffer.filled());
+                }
+                assert_eq!((plaintext.as_slice(), reads, polls), (&b"hello"[..], 2, 2));
+                let ending = ReceivedEnding::CloseNotify { trailing: trailer.len() as u64 };
+                assert_eq!(ours.received_ending(), Some(&ending));
+                // The answer flows, and the close waits for the socket's end without turning.
+                ours.write_all(b"answer").await.unwrap();
+                let mut polls = 0;
+                let closing = tokio::spawn(async move {
+                    let mut closing = Box::pin(ours.close(Linger { time: HANG, ..Linger::default() }));
+                    let ended = poll_fn(|cx| {
+                        polls += 1;
+                        closing.as_mut().poll(cx)
+                    })
+                    .await;
+                    (ended, polls)
+                });
+                let mut received = Vec::new();
+                socket.read_to_end(&mut received).await.unwrap();
+                assert_eq!(peer::read_at(&mut peer, &received), (b"answer".to_vec(), Ok(true)));
+                drop(socket);
+                let (ended, polls) = closing.await.unwrap();
                 assert!(ended.is_clean());
                 assert_eq!(ended.discarded, trailer.len() as u64);
+                // One that shuts, one that sees the end; the kernel may tell of its own FIN in between.
+                assert!((2..=3).contains(&polls), "{polls} polls");
             };
             timeout(HANG, all).await.unwrap();
         }
+    }
+}
+
+/// Our alert arrives, and behind it an end that is no reset, though the peer had sent much more than we read.
+#[tokio::test]
+async fn an_alert_is_not_destroyed_by_what_the_peer_still_sends() {
+    for (version, side) in EACH {
+        let all = async {
+            let (mut ours, mut socket, mut peer) = connect_plain(version, side).await;
+            let mut bytes = peer::broken(&mut peer);
+            bytes.resize(1_000_000, 7);
+            let closing = tokio::spawn(async move {
+                assert_eq!(ours.read_u8().await.unwrap_err().kind(), ErrorKind::InvalidData);
+                ours.close(Linger { time: HANG, ..Linger::default() }).await
+            });
+            // A peer that reads only when it has sent its all.
+            socket.write_all(&bytes).await.unwrap();
+            let mut received = Vec::new();
+            socket.read_to_end(&mut received).await.unwrap();
+            let seen = peer::read_at(&mut peer, &received).1;
+            assert_eq!(seen, Err(rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac)));
+            drop(socket);
+            let ended = closing.await.unwrap();
+            assert_eq!((ended.received.word(), ended.sent.word()), ("violation".into(), "alert_bad_record_mac".into()));
+        };
+        timeout(HANG, all).await.unwrap();
     }
 }
 
