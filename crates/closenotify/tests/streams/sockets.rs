@@ -320,6 +320,69 @@ async fn both_directions_flow_at_once_through_the_halves() {
     }
 }
 
+/// On several threads, so that the halves meet at the place of the transport's write half.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn key_updates_are_answered_while_both_halves_are_at_work() {
+    for side in [Side::Client, Side::Server] {
+        let all = async {
+            let (ours, socket, mut peer) = connect_plain(TlsVersion::V13, side).await;
+            let sent = message(2 << 20);
+            let (mut reader, mut writer) = ours.into_split();
+            let ours_sent = sent.clone();
+            let writing = tokio::spawn(async move {
+                for chunk in ours_sent.chunks(7_001) {
+                    writer.write_all(chunk).await.unwrap();
+                }
+                writer.shutdown().await.unwrap();
+                writer
+            });
+            let reading = tokio::spawn(async move {
+                let mut received = Vec::new();
+                reader.read_to_end(&mut received).await.unwrap();
+                (reader, received)
+            });
+            let (mut out, mut received, mut updates) = (Vec::new(), Vec::new(), 0);
+            let mut chunks = sent.chunks(5_003);
+            let mut bytes = vec![0; 30_000];
+            let (mut ended, mut closed) = (false, false);
+            while !ended || !closed || !out.is_empty() {
+                if out.is_empty() && !ended {
+                    match chunks.next() {
+                        Some(chunk) => {
+                            // rustls takes 32 answers with no data between them, and our writer may be slow to begin.
+                            if updates < 32 {
+                                out = peer::key_update(&mut peer);
+                                updates += 1;
+                            }
+                            out.extend(peer::data(&mut peer, chunk));
+                        }
+                        None => {
+                            out = peer::close_notify(&mut peer);
+                            ended = true;
+                        }
+                    }
+                }
+                if let Ok(written) = socket.try_write(&out) {
+                    out.drain(..written);
+                }
+                if let Ok(read @ 1..) = socket.try_read(&mut bytes) {
+                    let (plaintext, state) = peer::read_at(&mut peer, &bytes[..read]);
+                    received.extend(plaintext);
+                    closed = state.unwrap();
+                }
+                tokio::task::yield_now().await;
+            }
+            assert!(received == sent, "{} bytes", received.len());
+            drop(socket);
+            let (reader, received) = reading.await.unwrap();
+            assert!(received == sent);
+            let ended = reader.reunite(writing.await.unwrap()).unwrap().close(Linger::default()).await;
+            assert!(ended.is_clean(), "{ended}");
+        };
+        timeout(HANG, all).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn dropping_the_write_half_of_a_socket_is_a_truncation_to_the_peer() {
     for (version, side) in EACH {
