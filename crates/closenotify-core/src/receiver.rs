@@ -11,6 +11,8 @@ use std::fmt;
 
 /// How many records in a row may carry no application data (empty records, KeyUpdates, tickets, warnings) before the
 /// peer is found to break the protocol. So a read does a bounded amount of work for nothing.
+///
+/// rustls gives up earlier on some: 32 empty records in a row, 32 KeyUpdates without data between, 4 warnings in all.
 pub const DATALESS_RECORDS_MAX: u32 = 64;
 
 /// The receiving half of a session.

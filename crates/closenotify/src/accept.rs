@@ -3,9 +3,9 @@
 use crate::handshake::{Fallible, Handshaking, Settings, io_error};
 use crate::reading::Truncation;
 use crate::server::TlsStream;
+use crate::split::Role;
 use closenotify_core::Handshake;
 use rustls::ServerConfig;
-
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -44,7 +44,7 @@ impl TlsAcceptor {
     /// The future answers an [`io::Error`] whose source is a [`HandshakeError`](crate::HandshakeError). An alert that says
     /// why has been sent then, if the peer took it.
     pub fn accept<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: T) -> Accept<T> {
-        Accept(Handshaking::new(stream, Handshake::server(Arc::clone(&self.config)), self.settings))
+        Accept(Handshaking::new(stream, Role::Server, Handshake::server(Arc::clone(&self.config)), self.settings))
     }
 }
 

@@ -44,7 +44,8 @@ pub struct Ended {
     pub received: ReceivedEnding,
     /// How the sending half ended.
     pub sent: SentEnding,
-    /// How many bytes of the peer's were thrown away during the close: plaintext, and raw bytes behind its close_notify.
+    /// How many bytes of the peer's were thrown away during the close: plaintext, and raw bytes behind its close_notify or
+    /// behind what broke the protocol.
     pub discarded: u64,
 }
 
@@ -63,21 +64,22 @@ impl fmt::Display for Ended {
 
 pub(crate) async fn close<T: AsyncRead + AsyncWrite + Unpin>(mut stream: Stream<T>, linger: Linger) -> Ended {
     let mut deadline = pin!(sleep(linger.time));
-    let (mut shut, mut drained, mut discarded) = (false, false, 0);
+    let (mut shut, mut failed, mut drained, mut discarded) = (false, false, false, 0);
     let in_time = poll_fn(|cx| {
-        if deadline.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(false);
-        }
         if !shut && let Poll::Ready(result) = stream.poll_end(cx, Extent::Transport) {
             shut = true;
-            // With nothing on its way to the peer there is nothing that reading on could save.
-            drained |= result.is_err();
+            failed = result.is_err();
         }
-        // While we still send, too: a peer that is stuck writing to us would never read.
+        // While we still send, too: a peer that is stuck writing to us would never read. With nothing on its way to the
+        // peer there is nothing that waiting could save: then only what is there already is read, for its ending.
         if !drained {
-            drained = stream.poll_discard(cx, &mut discarded, linger.bytes).is_ready();
+            drained = stream.poll_discard(cx, &mut discarded, linger.bytes).is_ready() || failed;
         }
-        if shut && drained { Poll::Ready(true) } else { Poll::Pending }
+        if shut && drained {
+            return Poll::Ready(true);
+        }
+        // Last, so that what can be done at once is done whatever the bound.
+        deadline.as_mut().poll(cx).map(|()| false)
     })
     .await;
     let (received, sent) = if in_time {
@@ -95,9 +97,6 @@ pub(crate) async fn end_tls<T: AsyncRead + AsyncWrite + Unpin>(
     let mut deadline = pin!(sleep(deadline));
     let mut closed = false;
     let result = poll_fn(|cx| {
-        if deadline.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(EndTlsFault::TimedOut));
-        }
         if !closed && let Poll::Ready(result) = stream.poll_end(cx, Extent::Session) {
             closed = true;
             match (result, stream.writing.sent_ending()) {
@@ -110,14 +109,15 @@ pub(crate) async fn end_tls<T: AsyncRead + AsyncWrite + Unpin>(
         }
         let unread = match stream.poll_fill_buf(cx) {
             Poll::Ready(Ok(plaintext)) => !plaintext.is_empty(),
-            Poll::Ready(Err(_)) => false,
-            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(_)) | Poll::Pending => false,
         };
         match stream.reading.received_ending() {
             _ if unread => Poll::Ready(Err(EndTlsFault::UnreadPlaintext)),
             Some(ReceivedEnding::CloseNotify { .. }) if closed => Poll::Ready(Ok(())),
-            // Woken by the transport when it takes more.
-            Some(ReceivedEnding::CloseNotify { .. }) | None => Poll::Pending,
+            // Woken by the transport, when it has more or takes more; else late.
+            Some(ReceivedEnding::CloseNotify { .. }) | None => {
+                deadline.as_mut().poll(cx).map(|()| Err(EndTlsFault::TimedOut))
+            }
             Some(other) => Poll::Ready(Err(EndTlsFault::Received(other.clone()))),
         }
     })

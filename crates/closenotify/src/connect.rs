@@ -3,6 +3,7 @@
 use crate::client::TlsStream;
 use crate::handshake::{Fallible, Handshaking, Settings, io_error};
 use crate::reading::Truncation;
+use crate::split::Role;
 use closenotify_core::Handshake;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -44,7 +45,12 @@ impl TlsConnector {
     /// The future answers an [`io::Error`] whose source is a [`HandshakeError`](crate::HandshakeError). An alert that says
     /// why has been sent then, if the peer took it.
     pub fn connect<T: AsyncRead + AsyncWrite + Unpin>(&self, domain: ServerName<'static>, stream: T) -> Connect<T> {
-        Connect(Handshaking::new(stream, Handshake::client(Arc::clone(&self.config), domain), self.settings))
+        Connect(Handshaking::new(
+            stream,
+            Role::Client,
+            Handshake::client(Arc::clone(&self.config), domain),
+            self.settings,
+        ))
     }
 }
 

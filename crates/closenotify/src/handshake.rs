@@ -2,11 +2,13 @@
 
 use crate::link::Link;
 use crate::reading::{Reading, Truncation};
+use crate::split::Role;
 use crate::stream::Stream;
 use crate::writing::Writing;
 use bytes::Buf as _;
 use bytes::BytesMut;
 use closenotify_core::{Deadline, Handshake, HandshakeError, Progress, TransportEnd};
+use rustls::ProtocolVersion::TLSv1_3;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -43,13 +45,14 @@ pub(crate) struct Handshaking<T> {
     unflushed: bool,
     /// Writing failed. What the peer has sent is still looked at: it may say why.
     write_failed: Option<io::ErrorKind>,
+    role: Role,
     timeout: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
     truncation: Truncation,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
-    pub(crate) fn new(io: T, handshake: Result<Handshake, rustls::Error>, settings: Settings) -> Self {
+    pub(crate) fn new(io: T, role: Role, handshake: Result<Handshake, rustls::Error>, settings: Settings) -> Self {
         Self {
             io: Some(io),
             handshake: handshake.map_err(HandshakeError::Refused),
@@ -57,6 +60,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
             output: BytesMut::new(),
             unflushed: false,
             write_failed: None,
+            role,
             timeout: settings.handshake_timeout,
             deadline: None,
             truncation: settings.truncation,
@@ -70,7 +74,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stream<T>, (HandshakeError, T)>> {
         let late = self.poll_deadline(cx).is_ready();
         let polled = match late {
-            true => Poll::Ready(Err(HandshakeError::TimedOut(Deadline::Handshake))),
+            true => Poll::Ready(Err(match self.write_failed {
+                // The peer has had its time to say why.
+                Some(kind) => write_error(kind),
+                None => HandshakeError::TimedOut(Deadline::Handshake),
+            })),
             false => self.poll_handshake(cx),
         };
         let result = ready!(polled);
@@ -79,14 +87,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
         Poll::Ready(match result {
             Err(error) => Err((error, io)),
             Ok(handshake) => {
-                let session = handshake.into_session();
-                Ok(Stream {
-                    io,
-                    reading: Reading::new(session.receiver, std::mem::take(&mut self.input), self.truncation),
-                    writing: Writing::new(session.sender),
-                    link: Link::new(),
-                    facts: session.facts,
-                })
+                let (session, link) = (handshake.into_session(), Link::new());
+                let writing = match self.write_failed {
+                    None => Writing::new(session.sender),
+                    // What did not go out are tickets: the client has finished, and what it sent is whole.
+                    Some(kind) if self.role == Role::Server && session.facts.protocol_version() == TLSv1_3 => {
+                        Writing::failed(kind, &link)
+                    }
+                    // The peer has not seen the end of the handshake.
+                    Some(kind) => return Poll::Ready(Err((write_error(kind), io))),
+                };
+                let reading = Reading::new(session.receiver, std::mem::take(&mut self.input), self.truncation);
+                Ok(Stream { io, reading, writing, link, facts: session.facts })
             }
         })
     }
@@ -110,9 +122,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
                 // Our flight goes out before the peer's next is waited for.
                 Ok(_) if !self.output.is_empty() && self.write_failed.is_none() => {}
                 Ok(Progress::Complete) => {
-                    if let Some(kind) = self.write_failed {
-                        return Poll::Ready(Err(HandshakeError::Failed(kind)));
-                    }
                     let taken = std::mem::replace(&mut self.handshake, Err(HandshakeError::Reset));
                     return Poll::Ready(taken);
                 }
@@ -164,8 +173,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
         match (&self.handshake, self.write_failed) {
             (Err(error), _) => error.clone(),
             // The kernel tells a reset once: when the write got it, the read sees an end that looks clean.
-            (Ok(_), Some(io::ErrorKind::ConnectionReset)) => HandshakeError::Reset,
-            (Ok(_), Some(kind)) if end == TransportEnd::Eof => HandshakeError::Failed(kind),
+            (Ok(_), Some(kind)) if end == TransportEnd::Eof => write_error(kind),
             (Ok(handshake), _) => handshake.transport_ended(end, &self.input),
         }
     }
@@ -177,12 +185,22 @@ impl<T> fmt::Debug for Handshaking<T> {
     }
 }
 
+fn write_error(kind: io::ErrorKind) -> HandshakeError {
+    match kind {
+        io::ErrorKind::ConnectionReset => HandshakeError::Reset,
+        kind => HandshakeError::Failed(kind),
+    }
+}
+
 pub(crate) fn io_error(error: HandshakeError) -> io::Error {
     io::Error::new(error.io_kind(), error)
 }
 
 /// A handshake whose failure gives the transport back: made by `into_fallible` of [`Accept`](crate::Accept) and
 /// [`Connect`](crate::Connect), where `F` is the one or the other.
+///
+/// A TCP socket that is closed over unread data is reset by its kernel, and the reset may destroy the alert: to be sure that
+/// a refused peer learns why, shut the transport down and read it to its end before it is dropped.
 ///
 /// Dropping it drops the transport, with no alert.
 #[derive(Debug)]

@@ -18,6 +18,15 @@ pub(crate) enum Side {
     Reader,
 }
 
+impl Side {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Writer => Self::Reader,
+            Self::Reader => Self::Writer,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Link {
     inner: Arc<Inner>,
@@ -39,7 +48,8 @@ impl Link {
     }
 
     /// Polls the transport for writing, by way of `poll`, on behalf of `side`. While the answer is pending `cx`'s waker
-    /// stays in the side's slot; else the slot is empty.
+    /// stays in the side's slot; else the slot is empty, and the other side is woken if it waits: a transport that has
+    /// answered need not wake anybody any more.
     pub(crate) fn poll<T>(
         &self,
         side: Side,
@@ -50,6 +60,7 @@ impl Link {
         let polled = poll(&mut Context::from_waker(&self.waker));
         if polled.is_ready() {
             self.leave(side);
+            self.wake(side.other());
         }
         polled
     }

@@ -106,28 +106,28 @@ impl Reading {
         *discarded += self.plain.len() as u64;
         self.plain = BytesMut::new();
         while *discarded < budget {
-            if self.received_ending().is_none() {
+            if self.receiver.ending().is_none() {
                 let mut scrap = BytesMut::new().limit(PLAIN_MAX);
                 let _ended = ready!(self.poll_read(io, link, cx, &mut scrap));
                 *discarded += scrap.get_ref().len() as u64;
                 continue;
             }
-            // Behind an ending inside TLS there are raw bytes, whatever they look like; behind the transport's, nothing.
+            // Behind a close_notify, and behind what broke the protocol, there are raw bytes, whatever they look like.
+            // Behind any other ending there is nothing, or nobody who waits for us.
             if !matches!(
-                self.received_ending(),
-                Some(ReceivedEnding::CloseNotify { .. } | ReceivedEnding::Alert(_) | ReceivedEnding::Violation(_))
+                self.receiver.ending(),
+                Some(ReceivedEnding::CloseNotify { .. } | ReceivedEnding::Violation(_))
             ) {
                 return Poll::Ready(());
             }
-            *discarded += self.input.len() as u64;
-            self.input = BytesMut::with_capacity(PLAIN_MAX);
-            match poll_read_buf(io, cx, &mut self.input) {
-                Poll::Ready(Ok(1..)) => {}
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
-                Poll::Pending => {
-                    self.input = BytesMut::new();
-                    return Poll::Pending;
-                }
+            if !self.input.is_empty() {
+                *discarded += std::mem::take(&mut self.input).len() as u64;
+                continue;
+            }
+            let mut scrap = BytesMut::with_capacity(PLAIN_MAX);
+            match ready!(poll_read_buf(io, cx, &mut scrap)) {
+                Ok(read @ 1..) => *discarded += read as u64,
+                Ok(0) | Err(_) => return Poll::Ready(()),
             }
         }
         Poll::Ready(())
@@ -218,3 +218,105 @@ const PLAIN_MAX: usize = 16 * 1024;
 
 /// Up to this many bytes of a record's beginning are moved to a buffer of their own size while the rest is awaited.
 const KEPT_AT_REST: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::writing::Writing;
+    use closenotify_core::{Handshake, Progress, Session};
+    use std::io::IoSlice;
+    use testkit::certs::{Authority, TlsVersion};
+    use testkit::executor::CountingWaker;
+    use testkit::transport::{ReadStep, Scripted};
+
+    fn sessions(version: TlsVersion) -> (Session, Session) {
+        let authority = Authority::new();
+        let name = "localhost".try_into().expect("a name");
+        let mut client = Handshake::client(authority.client_config(version), name).expect("a configuration");
+        let mut server = Handshake::server(authority.server_config(version)).expect("a configuration");
+        let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
+        loop {
+            client.take_output(&mut to_server);
+            let at_server = server.advance(&mut to_server).expect("a good peer");
+            server.take_output(&mut to_client);
+            let at_client = client.advance(&mut to_client).expect("a good peer");
+            if (at_client, at_server) == (Progress::Complete, Progress::Complete) {
+                return (client.into_session(), server.into_session());
+            }
+        }
+    }
+
+    #[test]
+    fn a_session_at_rest_holds_no_buffers() {
+        for version in TlsVersion::EACH {
+            let (client, server) = sessions(version);
+            let mut peer = client.sender;
+            let (mut io, wire) = Scripted::new([]);
+            let link = Link::new();
+            let waker = CountingWaker::new();
+            let mut reading = Reading::new(server.receiver, BytesMut::new(), Truncation::Error);
+            let mut writing = Writing::new(server.sender);
+            let big = vec![1; 64 * 1024];
+            for round in 0..3 {
+                let mut bytes = BytesMut::new();
+                peer.write(&[IoSlice::new(&big)], &mut bytes).expect("open");
+                wire.push_data(bytes.to_vec());
+                let mut got = 0;
+                while got < big.len() {
+                    // One round each way of reading.
+                    let mut out = BytesMut::with_capacity(big.len()).limit(big.len());
+                    waker.with_context(|cx| {
+                        if round == 1 {
+                            assert!(reading.poll_fill_buf(&mut io, &link, cx).is_ready());
+                            got += reading.buffer().len();
+                            reading.consume(reading.buffer().len());
+                        } else {
+                            assert!(reading.poll_read(&mut io, &link, cx, &mut out).is_ready());
+                            got += out.get_ref().len();
+                        }
+                    });
+                }
+                waker.with_context(|cx| {
+                    assert!(reading.poll_fill_buf(&mut io, &link, cx).is_pending());
+                    assert!(writing.poll_write(&mut io, &link, cx, &[IoSlice::new(&big)]).is_ready());
+                    assert!(writing.poll_flush(&mut io, &link, cx).is_ready());
+                });
+                assert_eq!((reading.input.capacity(), reading.plain.capacity()), (0, 0), "{version:?} {round}");
+                assert_eq!(writing.held(), 0);
+            }
+            // The beginning of a record, and only that.
+            let mut bytes = BytesMut::new();
+            peer.write(&[IoSlice::new(b"hello")], &mut bytes).expect("open");
+            wire.push_data(&bytes[..9]);
+            waker.with_context(|cx| assert!(reading.poll_fill_buf(&mut io, &link, cx).is_pending()));
+            assert_eq!((reading.input.len(), reading.plain.capacity()), (9, 0));
+            assert!(reading.input.capacity() <= 64, "{}", reading.input.capacity());
+            wire.push_read(ReadStep::Eof);
+            waker.with_context(|cx| assert!(reading.poll_fill_buf(&mut io, &link, cx).is_ready()));
+            assert_eq!((reading.input.capacity(), reading.plain.capacity()), (0, 0));
+        }
+    }
+
+    /// Whatever a peer sends and however it is cut, the input holds one read of the transport and part of a record.
+    #[test]
+    fn the_input_is_bounded() {
+        let (client, server) = sessions(TlsVersion::V13);
+        let mut peer = client.sender;
+        let (mut io, wire) = Scripted::new([]);
+        let (link, waker) = (Link::new(), CountingWaker::new());
+        let mut reading = Reading::new(server.receiver, BytesMut::new(), Truncation::Error);
+        let mut bytes = BytesMut::new();
+        for _ in 0..20 {
+            peer.write(&[IoSlice::new(&vec![1; 64 * 1024])], &mut bytes).expect("open");
+        }
+        wire.push_data(bytes.to_vec());
+        let mut polled = Poll::Ready(Ok(()));
+        while polled.is_ready() {
+            polled = waker.with_context(|cx| {
+                let mut byte = [0; 1000];
+                reading.poll_read(&mut io, &link, cx, &mut &mut byte[..])
+            });
+            assert!(reading.input.capacity() <= INPUT_MAX + RECORD_MAX, "{}", reading.input.capacity());
+        }
+    }
+}

@@ -15,7 +15,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
@@ -48,7 +48,7 @@ pub trait SplitTransport: AsyncRead + AsyncWrite + Unpin + Sized {
 pub struct ReadHalf<T: SplitTransport> {
     io: T::ReadHalf,
     reading: Reading,
-    shared: Arc<Shared<T>>,
+    shared: ReaderShare<T>,
     facts: SessionFacts,
     role: Role,
 }
@@ -63,7 +63,7 @@ pub struct WriteHalf<T: SplitTransport> {
     shared: Option<Arc<Shared<T>>>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Client,
     Server,
@@ -72,12 +72,15 @@ pub(crate) enum Role {
 pub(crate) fn split<T: SplitTransport>(stream: Stream<T>, role: Role) -> (ReadHalf<T>, WriteHalf<T>) {
     let (read, write) = stream.io.split();
     let shared = Arc::new(Shared {
+        sent: stream.writing.sent_ending().cloned().map(OnceLock::from).unwrap_or_default(),
         place: Mutex::new(Place { io: Some(write), writing: stream.writing }),
         link: stream.link,
+        writer_gone: AtomicBool::new(false),
         writer_turned_away: AtomicBool::new(false),
         reader_turned_away: AtomicBool::new(false),
     });
     let write_half = WriteHalf { shared: Some(Arc::clone(&shared)) };
+    let shared = ReaderShare(shared);
     (ReadHalf { io: read, reading: stream.reading, shared, facts: stream.facts, role }, write_half)
 }
 
@@ -100,12 +103,13 @@ impl<T: SplitTransport> ReadHalf<T> {
     /// [`ReuniteError`] gives both back when they are of different sessions.
     #[expect(clippy::result_large_err, reason = "the error gives back what the call took, and is rare")]
     pub fn reunite(self, mut write: WriteHalf<T>) -> Result<TlsStream<T>, ReuniteError<T>> {
-        if !write.shared.as_ref().is_some_and(|shared| Arc::ptr_eq(shared, &self.shared)) {
+        if !write.shared.as_ref().is_some_and(|shared| Arc::ptr_eq(shared, &self.shared.0)) {
             return Err(ReuniteError(self, write));
         }
-        // The two halves held the only two references.
-        drop(write.shared.take());
-        let Self { io, reading, shared, facts, role } = self;
+        let Self { io, reading, shared: reader_share, facts, role } = self;
+        // The two halves hold the only two references.
+        let shared = write.shared.take().expect("it was there a moment ago");
+        drop(reader_share);
         let shared = Arc::into_inner(shared).expect("the halves hold the only references");
         let place = shared.place.into_inner().unwrap_or_else(PoisonError::into_inner);
         let write = place.io.expect("only dropping the write half takes the transport away");
@@ -118,7 +122,7 @@ impl<T: SplitTransport> ReadHalf<T> {
 
     fn pay_owed(&mut self, cx: &Context<'_>) {
         if *self.reading.owes() {
-            let paid = self.shared.poll(Side::Reader, cx, |io, writing, link, cx| writing.poll_flush(io, link, cx));
+            let paid = self.shared.0.poll(Side::Reader, cx, |io, writing, link, cx| writing.poll_flush(io, link, cx));
             *self.reading.owes() = paid.is_pending();
         }
     }
@@ -130,7 +134,7 @@ impl<T: SplitTransport> AsyncRead for ReadHalf<T> {
             return Poll::Ready(Ok(()));
         }
         let this = self.get_mut();
-        let polled = this.reading.poll_read(&mut this.io, &this.shared.link, cx, buf);
+        let polled = this.reading.poll_read(&mut this.io, &this.shared.0.link, cx, buf);
         this.pay_owed(cx);
         polled
     }
@@ -139,7 +143,7 @@ impl<T: SplitTransport> AsyncRead for ReadHalf<T> {
 impl<T: SplitTransport> AsyncBufRead for ReadHalf<T> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        let polled = this.reading.poll_fill_buf(&mut this.io, &this.shared.link, cx);
+        let polled = this.reading.poll_fill_buf(&mut this.io, &this.shared.0.link, cx);
         this.pay_owed(cx);
         ready!(polled)?;
         Poll::Ready(Ok(this.reading.buffer()))
@@ -154,10 +158,9 @@ impl<T: SplitTransport> Drop for WriteHalf<T> {
     fn drop(&mut self) {
         if let Some(shared) = &self.shared {
             shared.link.leave(Side::Writer);
-            // The reader may be in the middle of one poll of the transport, which does not block.
-            let mut place = shared.lock();
-            place.writing.abort(SentEnding::Aborted);
-            drop(place.io.take());
+            shared.writer_gone.store(true, Ordering::SeqCst);
+            // Where the reader is at it, the reader does it when it is done.
+            shared.abandon();
         }
     }
 }
@@ -165,7 +168,7 @@ impl<T: SplitTransport> Drop for WriteHalf<T> {
 impl<T: SplitTransport> WriteHalf<T> {
     /// How the half ended; `None` while it is open or its end is not on the wire. Once there, it never changes.
     pub fn sent_ending(&self) -> Option<SentEnding> {
-        self.shared.as_ref()?.lock().writing.sent_ending().cloned()
+        self.shared.as_ref()?.sent.get().cloned()
     }
 
     fn poll<R>(
@@ -234,10 +237,22 @@ impl<T: SplitTransport> fmt::Display for ReuniteError<T> {
 
 impl<T: SplitTransport> Error for ReuniteError<T> {}
 
+/// The reader's share of what the halves share. Dropping it leaves no waker behind.
+struct ReaderShare<T: SplitTransport>(Arc<Shared<T>>);
+
+impl<T: SplitTransport> Drop for ReaderShare<T> {
+    fn drop(&mut self) {
+        self.0.link.leave(Side::Reader);
+    }
+}
+
 /// What the halves share.
 struct Shared<T: SplitTransport> {
     place: Mutex<Place<T::WriteHalf>>,
     link: Link,
+    /// The ending of the sending half, once it has one: to be asked for without the place.
+    sent: OnceLock<SentEnding>,
+    writer_gone: AtomicBool,
     writer_turned_away: AtomicBool,
     reader_turned_away: AtomicBool,
 }
@@ -258,26 +273,27 @@ impl<T: SplitTransport> Shared<T> {
         cx: &Context<'_>,
         poll: impl FnOnce(&mut T::WriteHalf, &mut Writing, &Link, &mut Context<'_>) -> Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
-        let Some(mut place) = self.try_place(side, cx) else { return Poll::Pending };
+        let Some(mut place) = self.take_place(side, cx) else { return Poll::Pending };
         let Place { io, writing } = &mut *place;
         let polled = self.link.poll(side, cx, |cx| match io {
             Some(io) => poll(io, writing, &self.link, cx),
             // The reader owes, and the writer is gone: an abort sends no more.
             None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         });
+        if let Some(ending) = writing.sent_ending() {
+            self.sent.get_or_init(|| ending.clone());
+        }
         drop(place);
-        let other = match side {
-            Side::Writer => Side::Reader,
-            Side::Reader => Side::Writer,
-        };
+        self.abandon();
+        let other = side.other();
         if self.turned_away(other).swap(false, Ordering::SeqCst) {
             self.link.wake(other);
         }
         polled
     }
 
-    /// The place, or a mark and a waker for the side that has it.
-    fn try_place(&self, side: Side, cx: &Context<'_>) -> Option<MutexGuard<'_, Place<T::WriteHalf>>> {
+    /// The place; where the other side has it, a mark and a waker for that side to find.
+    fn take_place(&self, side: Side, cx: &Context<'_>) -> Option<MutexGuard<'_, Place<T::WriteHalf>>> {
         if let Some(place) = self.try_lock() {
             return Some(place);
         }
@@ -289,16 +305,25 @@ impl<T: SplitTransport> Shared<T> {
         Some(place)
     }
 
+    /// Ends the transport's sending direction when the writer is gone, unless somebody has the place, who does it then.
+    fn abandon(&self) {
+        if self.writer_gone.load(Ordering::SeqCst)
+            && let Some(mut place) = self.try_lock()
+        {
+            place.writing.abort(SentEnding::Aborted);
+            let io = place.io.take();
+            drop(place);
+            // Outside the lock: it is the transport's code.
+            drop(io);
+        }
+    }
+
     fn try_lock(&self) -> Option<MutexGuard<'_, Place<T::WriteHalf>>> {
         match self.place.try_lock() {
             Ok(place) => Some(place),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Place<T::WriteHalf>> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn turned_away(&self, side: Side) -> &AtomicBool {

@@ -50,6 +50,13 @@ impl Writing {
         Self { state: State::Open(sender), output: BytesMut::new(), ending: None }
     }
 
+    /// A half whose transport failed before it began.
+    pub(crate) fn failed(kind: io::ErrorKind, link: &Link) -> Self {
+        let mut writing = Self { state: State::Shut, output: BytesMut::new(), ending: None };
+        let _recorded = writing.fail(WriteError::Transport(kind), link);
+        writing
+    }
+
     pub(crate) fn sent_ending(&self) -> Option<&SentEnding> {
         self.ending.as_ref()
     }
@@ -61,15 +68,16 @@ impl Writing {
         cx: &mut Context<'_>,
         plaintext: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        match &self.state {
+            State::Open(_) => {}
+            State::Failed(error) => return Poll::Ready(Err(error.io())),
+            State::Ending(ending) => return Poll::Ready(Err(refused(Some(ending)).io())),
+            State::Ended | State::Shut => return Poll::Ready(Err(refused(self.ending.as_ref()).io())),
+        }
         // What is held must be out before more is taken: this is the bound on memory.
         ready!(self.poll_drain(io, link, cx))?;
-        let sender = match &mut self.state {
-            State::Open(sender) => sender,
-            State::Ending(SentEnding::CloseNotify) | State::Ended | State::Shut => {
-                return Poll::Ready(Err(self.refused().io()));
-            }
-            State::Ending(_) => return Poll::Ready(Err(WriteError::Send(SendError::SessionOver).io())),
-            State::Failed(error) => return Poll::Ready(Err(error.io())),
+        let State::Open(sender) = &mut self.state else {
+            unreachable!("draining leaves an open half open, or fails");
         };
         let taken = match sender.write(plaintext, &mut self.output) {
             Ok(taken) => taken,
@@ -92,17 +100,23 @@ impl Writing {
         link: &Link,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if let State::Open(sender) = &mut self.state {
-            sender.take_owed(&mut self.output);
-            self.notice_failure();
+        loop {
+            match &self.state {
+                State::Open(_) | State::Ending(_) => {}
+                // All that there was is flushed.
+                State::Ended | State::Shut => return Poll::Ready(Ok(())),
+                State::Failed(error) => return Poll::Ready(Err(error.io())),
+            }
+            ready!(self.poll_drain(io, link, cx))?;
+            // Only now is what is owed taken: a peer that makes us owe and never reads must not make the output grow.
+            if let State::Open(sender) = &mut self.state {
+                sender.take_owed(&mut self.output);
+                self.notice_failure();
+            }
+            if self.output.is_empty() {
+                break;
+            }
         }
-        match &self.state {
-            State::Open(_) | State::Ending(_) => {}
-            // All that there was is flushed.
-            State::Ended | State::Shut => return Poll::Ready(Ok(())),
-            State::Failed(error) => return Poll::Ready(Err(error.io())),
-        }
-        ready!(self.poll_drain(io, link, cx))?;
         if let Err(error) = ready!(Pin::new(io).poll_flush(cx)) {
             return Poll::Ready(Err(self.fail(WriteError::Transport(error.kind()), link)));
         }
@@ -194,12 +208,10 @@ impl Writing {
         error.io()
     }
 
-    /// Why a half that has ended takes no more.
-    fn refused(&self) -> WriteError {
-        match self.ending {
-            Some(SentEnding::CloseNotify) | None => WriteError::AfterClose,
-            Some(_) => WriteError::Send(SendError::SessionOver),
-        }
+    /// How much memory the output holds.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.output.capacity()
     }
 
     fn take_open(&mut self) -> Option<Sender> {
@@ -210,5 +222,13 @@ impl Writing {
                 None
             }
         }
+    }
+}
+
+/// Why a half that ends or has ended in this way takes no more.
+fn refused(ending: Option<&SentEnding>) -> WriteError {
+    match ending {
+        Some(SentEnding::CloseNotify) | None => WriteError::AfterClose,
+        Some(_) => WriteError::Send(SendError::SessionOver),
     }
 }

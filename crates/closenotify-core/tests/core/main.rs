@@ -7,6 +7,7 @@ mod cuts;
 mod handshake;
 mod incident;
 mod limits;
+mod noise;
 mod peer;
 mod violations;
 mod words;

@@ -1,0 +1,101 @@
+//! The errors and their kinds, as the crate's page lists them, and the types as others use them.
+
+use crate::peer::{self, Configs, EACH, Met, by_hand};
+use closenotify::{ReadError, ReceivedEnding, SendError, TlsStream, Truncation, WriteError, client, server};
+use std::error::Error as _;
+use std::io;
+use testkit::certs::TlsVersion;
+use testkit::executor::CountingWaker;
+use testkit::transport::ReadStep;
+use tokio::net::TcpStream;
+
+#[test]
+fn everything_may_cross_threads() {
+    fn send_sync<T: Send + Sync + Unpin + 'static>() {}
+    send_sync::<client::TlsStream<TcpStream>>();
+    send_sync::<server::TlsStream<TcpStream>>();
+    send_sync::<TlsStream<TcpStream>>();
+    send_sync::<closenotify::ReadHalf<TcpStream>>();
+    send_sync::<closenotify::WriteHalf<TcpStream>>();
+    send_sync::<closenotify::TlsAcceptor>();
+    send_sync::<closenotify::TlsConnector>();
+    fn send<T: Send>(_: &T) {}
+    fn futures(stream: TlsStream<TcpStream>, other: TlsStream<TcpStream>) {
+        send(&stream.close(closenotify::Linger::default()));
+        send(&other.end_tls(std::time::Duration::ZERO));
+    }
+    let _ = futures;
+}
+
+#[test]
+fn typed_errors_come_out_of_io_errors() {
+    by_hand(|| {
+        for (version, side) in EACH {
+            let Met { mut stream, wire, mut peer } = peer::meet(version, side);
+            wire.push_data(peer::broken(&mut peer));
+            let error = peer::failed(peer::read(&CountingWaker::new(), &mut stream, 1));
+            let read = ReadError::of(&error).unwrap();
+            assert!(matches!(read.ending(), ReceivedEnding::Violation(_)));
+            assert_eq!(error.to_string(), read.to_string());
+            assert!(read.to_string().starts_with("the peer broke the protocol: "), "{read}");
+            // Violation, then the library's error.
+            assert!(read.source().unwrap().source().is_some());
+            assert!(WriteError::of(&error).is_none());
+        }
+        let foreign = io::Error::other("not ours");
+        assert!(ReadError::of(&foreign).is_none() && WriteError::of(&foreign).is_none());
+        assert!(ReadError::of(&io::ErrorKind::NotFound.into()).is_none());
+    });
+}
+
+#[test]
+fn write_errors_say_what_to_do() {
+    assert_eq!(
+        WriteError::AfterClose.to_string(),
+        "the sending half is closed: nothing can be written behind its close_notify"
+    );
+    assert_eq!(
+        WriteError::Send(SendError::KeysExhausted).to_string(),
+        "the session's TLS 1.2 keys are used up; reconnect, or use TLS 1.3"
+    );
+    assert_eq!(WriteError::Zero.to_string(), "the transport took no byte of a write");
+    assert_eq!(
+        WriteError::Transport(io::ErrorKind::BrokenPipe).to_string(),
+        "writing to the connection failed: broken pipe"
+    );
+}
+
+/// `Truncation` may be set for all the sessions of an acceptor or a connector.
+#[test]
+fn truncation_is_inherited_from_the_connector() {
+    by_hand(|| {
+        let configs = Configs::of(TlsVersion::V13);
+        for truncation in [Truncation::Error, Truncation::AsEof] {
+            let (wire, handle) = peer::Wire::new();
+            let connector = configs.connector().truncation(truncation);
+            let mut peer = configs.peer_of(peer::Side::Client);
+            let connecting = connector.connect("localhost".try_into().unwrap(), wire);
+            let mut stream = peer::shake(connecting, &handle, &mut peer);
+            handle.push_read(ReadStep::Eof);
+            let polled = peer::read(&CountingWaker::new(), &mut stream, 10);
+            match truncation {
+                Truncation::Error => assert_eq!(peer::failed(polled).kind(), io::ErrorKind::UnexpectedEof),
+                Truncation::AsEof => assert_eq!(peer::done(polled), b""),
+            }
+        }
+    });
+}
+
+#[test]
+fn the_transport_is_in_reach_and_comes_back() {
+    by_hand(|| {
+        let Met { mut stream, wire, .. } = peer::meet(EACH[0].0, EACH[0].1);
+        let _: &peer::Wire = stream.get_ref().0;
+        let _: &mut peer::Wire = stream.get_mut().0;
+        let transport = stream.into_inner();
+        assert!(!wire.is_write_dropped());
+        assert_eq!(wire.written(), b"", "taking it is an abort");
+        drop(transport);
+        assert!(wire.is_write_dropped());
+    });
+}

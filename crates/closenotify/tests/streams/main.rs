@@ -1,0 +1,16 @@
+//! The streams against plain rustls: over a scripted transport, where every poll is counted, and over real sockets.
+
+#![allow(clippy::unwrap_used)] // an unwrap here is an assertion
+
+mod cancel;
+mod close;
+mod end_tls;
+mod faces;
+mod handshake;
+mod incident;
+mod peer;
+mod reading;
+mod sockets;
+mod split;
+mod wakers;
+mod writing;
