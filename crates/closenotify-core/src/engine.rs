@@ -30,6 +30,52 @@ pub(crate) struct HandshakeEngine {
     fragment: usize,
 }
 
+/// A server that has no configuration yet: it only wants the ClientHello.
+#[derive(Default)]
+pub(crate) struct AcceptingEngine {
+    acceptor: rustls::server::Acceptor,
+}
+
+/// A ClientHello, and the session that waits for its configuration.
+pub(crate) struct AcceptedEngine {
+    accepted: rustls::server::Accepted,
+}
+
+impl AcceptingEngine {
+    /// Takes in one record; answers when the ClientHello is whole. On an error the alert that says why is appended to
+    /// `alert`.
+    pub(crate) fn open(&mut self, mut record: &[u8], alert: &mut BytesMut) -> Result<Option<AcceptedEngine>, Error> {
+        while !record.is_empty() {
+            self.acceptor.read_tls(&mut record).map_err(|error| Error::General(error.to_string()))?;
+            let accepted = self.acceptor.accept().map_err(|failed| refused(failed, alert))?;
+            if let Some(accepted) = accepted {
+                return Ok(Some(AcceptedEngine { accepted }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl AcceptedEngine {
+    pub(crate) fn client_hello(&self) -> rustls::server::ClientHello<'_> {
+        self.accepted.client_hello()
+    }
+
+    /// Goes on with a configuration. On an error the alert that says why is appended to `alert`.
+    pub(crate) fn configure(self, config: Arc<ServerConfig>, alert: &mut BytesMut) -> Result<HandshakeEngine, Error> {
+        let config = without_early_data(config);
+        let fragment = fragment(config.max_fragment_size);
+        let connection = self.accepted.into_connection(config).map_err(|failed| refused(failed, alert))?.into();
+        Ok(HandshakeEngine { connection, asked_for: None, fragment })
+    }
+}
+
+fn refused((error, mut message): (Error, rustls::server::AcceptedAlert), alert: &mut BytesMut) -> Error {
+    // Appending to memory takes everything and does not fail.
+    let _ = message.write_all(&mut alert.writer());
+    error
+}
+
 /// What a record did.
 pub(crate) enum Opened {
     /// It was taken in; there may be plaintext.
@@ -50,11 +96,8 @@ impl HandshakeEngine {
         Ok(Self { connection, asked_for, fragment })
     }
 
-    pub(crate) fn server(mut config: Arc<ServerConfig>) -> Result<Self, Error> {
-        if config.max_early_data_size > 0 {
-            // rustls would take early data in and lay it aside, out of the reach of a receiver.
-            Arc::make_mut(&mut config).max_early_data_size = 0;
-        }
+    pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Self, Error> {
+        let config = without_early_data(config);
         let fragment = fragment(config.max_fragment_size);
         let connection = ServerConnection::new(config)?.into();
         Ok(Self { connection, asked_for: None, fragment })
@@ -311,6 +354,14 @@ fn feed(connection: &mut Connection, mut record: &[u8]) -> Result<bool, Error> {
         }
     }
     Ok(closed)
+}
+
+/// rustls would take early data in and lay it aside, out of the reach of a receiver.
+fn without_early_data(mut config: Arc<ServerConfig>) -> Arc<ServerConfig> {
+    if config.max_early_data_size > 0 {
+        Arc::make_mut(&mut config).max_early_data_size = 0;
+    }
+    config
 }
 
 fn opened(closed: bool) -> Opened {

@@ -67,7 +67,7 @@ impl Handshake {
         Ok(Self::new(HandshakeEngine::server(config)?))
     }
 
-    fn new(engine: HandshakeEngine) -> Self {
+    pub(crate) fn new(engine: HandshakeEngine) -> Self {
         Self { engine, silent: true }
     }
 
@@ -81,23 +81,10 @@ impl Handshake {
     pub fn advance(&mut self, input: &mut BytesMut) -> Result<Progress, HandshakeError> {
         while !self.engine.is_complete() {
             self.silent &= input.is_empty();
-            let (length, malformed) = match walk(input) {
-                Walk::Incomplete => return Ok(Progress::NeedInput),
-                Walk::Record(length) => (length, false),
-                Walk::Malformed(length) => (length, true),
-            };
-            let plain_http = looks_like_http(input);
-            let closed = is_plain_close_notify(&input[..length]);
-            let fed = self.engine.open(&input[..length]);
+            let Some(length) = record_length(input) else { return Ok(Progress::NeedInput) };
+            let fed = open_record(input, |record| self.engine.open(record));
             input.advance(length);
-            match fed {
-                Err(Error::AlertReceived(alert)) => return Err(HandshakeError::Alert(u8::from(alert).into())),
-                _ if malformed => return Err(HandshakeError::NotTls { plain_http }),
-                Err(error) => return Err(HandshakeError::Refused(error)),
-                // rustls passes over it as over any warning, and would wait on.
-                Ok(()) if closed => return Err(HandshakeError::Alert(AlertDescription::CLOSE_NOTIFY)),
-                Ok(()) => {}
-            }
+            fed?;
         }
         Ok(Progress::Complete)
     }
@@ -108,16 +95,8 @@ impl Handshake {
     }
 
     /// What it means that the transport ended now, with `input` unread.
-    pub fn transport_ended(&self, end: TransportEnd, input: &BytesMut) -> HandshakeError {
-        match end {
-            TransportEnd::Eof => {
-                HandshakeError::Truncated { at: truncated_at(input), silent: self.silent && input.is_empty() }
-            }
-            TransportEnd::Reset => HandshakeError::Reset,
-            TransportEnd::Failed(kind) => HandshakeError::Failed(kind),
-            TransportEnd::TimedOut(deadline) => HandshakeError::TimedOut(deadline),
-            TransportEnd::Abandoned => HandshakeError::Failed(std::io::ErrorKind::Interrupted),
-        }
+    pub fn transport_ended(&self, end: TransportEnd, input: &[u8]) -> HandshakeError {
+        unfinished(end, input, self.silent)
     }
 
     /// The session.
@@ -141,6 +120,44 @@ impl fmt::Debug for Handshake {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("facts", &self.facts).finish_non_exhaustive()
+    }
+}
+
+/// What the end of a transport means before the handshake is complete; `silent` when nothing had been taken before.
+pub(crate) fn unfinished(end: TransportEnd, input: &[u8], silent: bool) -> HandshakeError {
+    match end {
+        TransportEnd::Eof => HandshakeError::Truncated { at: truncated_at(input), silent: silent && input.is_empty() },
+        TransportEnd::Reset => HandshakeError::Reset,
+        TransportEnd::Failed(kind) => HandshakeError::Failed(kind),
+        TransportEnd::TimedOut(deadline) => HandshakeError::TimedOut(deadline),
+        TransportEnd::Abandoned => HandshakeError::Failed(std::io::ErrorKind::Interrupted),
+    }
+}
+
+/// How long the record is that `input` begins with, or the part of it that is known to be none; `None` when more bytes
+/// must tell.
+pub(crate) fn record_length(input: &[u8]) -> Option<usize> {
+    match walk(input) {
+        Walk::Incomplete => None,
+        Walk::Record(length) | Walk::Malformed(length) => Some(length),
+    }
+}
+
+/// Gives the record that `input` begins with to the TLS library, and says what came of it. There must be
+/// [one](record_length).
+pub(crate) fn open_record<T>(input: &[u8], open: impl FnOnce(&[u8]) -> Result<T, Error>) -> Result<T, HandshakeError> {
+    let (record, malformed) = match walk(input) {
+        Walk::Incomplete => (input, false),
+        Walk::Record(length) => (&input[..length], false),
+        Walk::Malformed(length) => (&input[..length], true),
+    };
+    match open(record) {
+        Err(Error::AlertReceived(alert)) => Err(HandshakeError::Alert(u8::from(alert).into())),
+        _ if malformed => Err(HandshakeError::NotTls { plain_http: looks_like_http(input) }),
+        Err(error) => Err(HandshakeError::Refused(error)),
+        // rustls passes over it as over any warning, and would wait on.
+        Ok(_) if is_plain_close_notify(record) => Err(HandshakeError::Alert(AlertDescription::CLOSE_NOTIFY)),
+        Ok(opened) => Ok(opened),
     }
 }
 

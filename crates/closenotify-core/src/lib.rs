@@ -69,6 +69,7 @@ mod engine;
 mod error;
 mod facts;
 mod handshake;
+mod hello;
 mod receiver;
 mod record;
 mod sender;
@@ -78,5 +79,6 @@ pub use ending::{Deadline, ReceivedEnding, SentEnding, TransportEnd, TruncatedAt
 pub use error::{HandshakeError, SendError, Violation};
 pub use facts::SessionFacts;
 pub use handshake::{Handshake, Progress, Session};
+pub use hello::{HELLO_MAX, HelloReader, HelloReceived};
 pub use receiver::{DATALESS_RECORDS_MAX, Read, Receiver, SenderOwes};
 pub use sender::{Sender, WRITE_MAX};

@@ -145,7 +145,7 @@ impl fmt::Debug for Receiver {
     }
 }
 
-pub(crate) fn truncated_at(input: &BytesMut) -> TruncatedAt {
+pub(crate) fn truncated_at(input: &[u8]) -> TruncatedAt {
     if input.is_empty() { TruncatedAt::Boundary } else { TruncatedAt::InsideRecord }
 }
 

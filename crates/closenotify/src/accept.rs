@@ -65,7 +65,7 @@ impl fmt::Debug for TlsAcceptor {
 /// Dropping it drops the transport, with no alert: the peer sees an unfinished handshake.
 #[derive(Debug)]
 #[must_use = "a handshake does nothing until it is awaited"]
-pub struct Accept<T>(Handshaking<T>);
+pub struct Accept<T>(pub(crate) Handshaking<T>);
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Accept<T> {
     /// The same handshake, which gives the transport back when it fails.

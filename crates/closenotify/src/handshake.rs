@@ -7,12 +7,14 @@ use crate::stream::Stream;
 use crate::writing::Writing;
 use bytes::Buf as _;
 use bytes::BytesMut;
-use closenotify_core::{Deadline, Handshake, HandshakeError, Progress, TransportEnd};
+use closenotify_core::{Deadline, Handshake, HandshakeError, HelloReader, HelloReceived, Progress, TransportEnd};
 use rustls::ProtocolVersion::TLSv1_3;
+use rustls::ServerConfig;
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
@@ -38,7 +40,7 @@ impl Default for Settings {
 pub(crate) struct Handshaking<T> {
     /// `None` after the result was given.
     io: Option<T>,
-    handshake: Result<Handshake, HandshakeError>,
+    phase: Phase,
     input: BytesMut,
     output: BytesMut,
     /// Bytes were written behind the last flush.
@@ -46,24 +48,48 @@ pub(crate) struct Handshaking<T> {
     /// Writing failed. What the peer has sent is still looked at: it may say why.
     write_failed: Option<io::ErrorKind>,
     role: Role,
-    timeout: Duration,
+    settings: Settings,
+    /// Set at the first poll.
     deadline: Option<Pin<Box<Sleep>>>,
-    truncation: Truncation,
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
+/// ```text
+///  Hello ──ClientHello, configured──▶ Handshake ──complete──▶ (a stream)
+///    └──error──▶ Failed ◀──error──────────┘
+/// ```
+#[derive(Debug)]
+enum Phase {
+    /// A server without a configuration.
+    Hello(HelloReader),
+    Handshake(Handshake),
+    /// The alert that says why is in the output.
+    Failed(HandshakeError),
+}
+
+impl<T> Handshaking<T> {
     pub(crate) fn new(io: T, role: Role, handshake: Result<Handshake, rustls::Error>, settings: Settings) -> Self {
+        let phase = match handshake {
+            Ok(handshake) => Phase::Handshake(handshake),
+            Err(error) => Phase::Failed(HandshakeError::Refused(error)),
+        };
+        Self::in_phase(io, role, phase, settings)
+    }
+
+    pub(crate) fn hello(io: T, settings: Settings) -> Self {
+        Self::in_phase(io, Role::Server, Phase::Hello(HelloReader::new()), settings)
+    }
+
+    fn in_phase(io: T, role: Role, phase: Phase, settings: Settings) -> Self {
         Self {
             io: Some(io),
-            handshake: handshake.map_err(HandshakeError::Refused),
+            phase,
             input: BytesMut::new(),
             output: BytesMut::new(),
             unflushed: false,
             write_failed: None,
             role,
-            timeout: settings.handshake_timeout,
+            settings,
             deadline: None,
-            truncation: settings.truncation,
         }
     }
 
@@ -71,15 +97,29 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
         self.io.as_ref()
     }
 
+    /// Goes on from a ClientHello with a configuration.
+    pub(crate) fn configure(&mut self, hello: HelloReceived, config: Arc<ServerConfig>) {
+        self.phase = match hello.configure(config, &mut self.input, &mut self.output) {
+            Ok(handshake) => Phase::Handshake(handshake),
+            Err(error) => Phase::Failed(error),
+        };
+    }
+
+    /// The transport, and what was read from it and not used.
+    pub(crate) fn take_io(&mut self) -> Option<(T, Vec<u8>)> {
+        Some((self.io.take()?, std::mem::take(&mut self.input).into()))
+    }
+
+    pub(crate) fn settings_mut(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stream<T>, (HandshakeError, T)>> {
-        let late = self.poll_deadline(cx).is_ready();
-        let polled = match late {
-            true => Poll::Ready(Err(match self.write_failed {
-                // The peer has had its time to say why.
-                Some(kind) => write_error(kind),
-                None => HandshakeError::TimedOut(Deadline::Handshake),
-            })),
-            false => self.poll_handshake(cx),
+        let polled = match self.poll_deadline(cx) {
+            Poll::Ready(late) => Poll::Ready(Err(late)),
+            Poll::Pending => self.poll_handshake(cx),
         };
         let result = ready!(polled);
         // A caller that polls on after the result has broken the contract of `Future`.
@@ -97,24 +137,56 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
                     // The peer has not seen the end of the handshake.
                     Some(kind) => return Poll::Ready(Err((write_error(kind), io))),
                 };
-                let reading = Reading::new(session.receiver, std::mem::take(&mut self.input), self.truncation);
+                let reading = Reading::new(session.receiver, std::mem::take(&mut self.input), self.settings.truncation);
                 Ok(Stream { io, reading, writing, link, facts: session.facts })
             }
         })
     }
 
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let timeout = self.timeout;
-        self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout))).as_mut().poll(cx)
+    /// Polls for the ClientHello. It stays in the input until a configuration is given.
+    pub(crate) fn poll_hello(&mut self, cx: &mut Context<'_>) -> Poll<Result<HelloReceived, HandshakeError>> {
+        if let Poll::Ready(late) = self.poll_deadline(cx) {
+            return Poll::Ready(Err(late));
+        }
+        loop {
+            ready!(self.poll_send(cx));
+            let received = match &mut self.phase {
+                Phase::Hello(reader) => {
+                    let received = reader.look(&self.input);
+                    reader.take_output(&mut self.output);
+                    received
+                }
+                Phase::Failed(error) => return Poll::Ready(Err(error.clone())),
+                // Only a configuration leads there, and with it this is not asked any more.
+                Phase::Handshake(_) => return Poll::Ready(Err(HandshakeError::Failed(io::ErrorKind::Other))),
+            };
+            match received {
+                Ok(Some(hello)) => return Poll::Ready(Ok(hello)),
+                Ok(None) => ready!(self.poll_fill(cx)),
+                Err(error) => self.phase = Phase::Failed(error),
+            }
+        }
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<HandshakeError> {
+        let timeout = self.settings.handshake_timeout;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        deadline.as_mut().poll(cx).map(|()| match self.write_failed {
+            // The peer has had its time to say why.
+            Some(kind) => write_error(kind),
+            None => HandshakeError::TimedOut(Deadline::Handshake),
+        })
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<Handshake, HandshakeError>> {
         loop {
             // The alert that says why goes out too, within the deadline.
             ready!(self.poll_send(cx));
-            let handshake = match &mut self.handshake {
-                Ok(handshake) => handshake,
-                Err(error) => return Poll::Ready(Err(error.clone())),
+            let handshake = match &mut self.phase {
+                Phase::Handshake(handshake) => handshake,
+                Phase::Failed(error) => return Poll::Ready(Err(error.clone())),
+                // Only a handshake with a configuration is polled for a stream.
+                Phase::Hello(_) => return Poll::Ready(Err(HandshakeError::Failed(io::ErrorKind::Other))),
             };
             let progress = handshake.advance(&mut self.input);
             handshake.take_output(&mut self.output);
@@ -122,16 +194,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
                 // Our flight goes out before the peer's next is waited for.
                 Ok(_) if !self.output.is_empty() && self.write_failed.is_none() => {}
                 Ok(Progress::Complete) => {
-                    let taken = std::mem::replace(&mut self.handshake, Err(HandshakeError::Reset));
-                    return Poll::Ready(taken);
-                }
-                Ok(Progress::NeedInput) => {
-                    if let Err(end) = ready!(self.poll_fill(cx)) {
-                        let error = self.transport_ended(end);
-                        return Poll::Ready(Err(error));
+                    let taken = std::mem::replace(&mut self.phase, Phase::Failed(HandshakeError::Reset));
+                    if let Phase::Handshake(handshake) = taken {
+                        return Poll::Ready(Ok(handshake));
                     }
                 }
-                Err(error) => self.handshake = Err(error),
+                Ok(Progress::NeedInput) => ready!(self.poll_fill(cx)),
+                Err(error) => self.phase = Phase::Failed(error),
             }
         }
     }
@@ -159,29 +228,29 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
         Poll::Ready(())
     }
 
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportEnd>> {
-        let Some(io) = self.io.as_mut() else { return Poll::Ready(Err(TransportEnd::Abandoned)) };
+    /// Gets more ciphertext, or fails the handshake when there is no more.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(io) = self.io.as_mut() else { return Poll::Ready(()) };
         self.input.reserve(INPUT_STEP);
-        Poll::Ready(match ready!(pin!(io.read_buf(&mut self.input)).poll(cx)) {
-            Ok(0) => Err(TransportEnd::Eof),
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.kind().into()),
-        })
-    }
-
-    fn transport_ended(&self, end: TransportEnd) -> HandshakeError {
-        match (&self.handshake, self.write_failed) {
-            (Err(error), _) => error.clone(),
+        let end = match ready!(pin!(io.read_buf(&mut self.input)).poll(cx)) {
+            Ok(1..) => return Poll::Ready(()),
+            Ok(0) => TransportEnd::Eof,
+            Err(error) => error.kind().into(),
+        };
+        self.phase = Phase::Failed(match (&self.phase, self.write_failed) {
             // The kernel tells a reset once: when the write got it, the read sees an end that looks clean.
-            (Ok(_), Some(kind)) if end == TransportEnd::Eof => write_error(kind),
-            (Ok(handshake), _) => handshake.transport_ended(end, &self.input),
-        }
+            (_, Some(kind)) if end == TransportEnd::Eof => write_error(kind),
+            (Phase::Hello(reader), _) => reader.transport_ended(end, &self.input),
+            (Phase::Handshake(handshake), _) => handshake.transport_ended(end, &self.input),
+            (Phase::Failed(error), _) => error.clone(),
+        });
+        Poll::Ready(())
     }
 }
 
 impl<T> fmt::Debug for Handshaking<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handshaking").field("handshake", &self.handshake).finish_non_exhaustive()
+        f.debug_struct("Handshaking").field("phase", &self.phase).finish_non_exhaustive()
     }
 }
 

@@ -73,6 +73,7 @@ mod close;
 mod connect;
 mod error;
 mod handshake;
+mod lazy;
 mod link;
 mod reading;
 pub mod server;
@@ -89,6 +90,7 @@ pub use closenotify_core::{
 pub use connect::{Connect, TlsConnector};
 pub use error::{ReadError, WriteError};
 pub use handshake::Fallible;
+pub use lazy::{LazyConfigAcceptor, StartHandshake};
 pub use reading::Truncation;
 pub use split::{ReadHalf, ReuniteError, SplitTransport, WriteHalf};
 pub use stream::TlsStream;
