@@ -8,6 +8,7 @@ mod end_tls;
 mod faces;
 mod handshake;
 mod incident;
+mod lazy;
 mod peer;
 mod reading;
 mod sockets;
