@@ -4,6 +4,7 @@
 //! A failure inside it is a failure of the test that called it, so its functions panic rather than return errors.
 
 pub mod certs;
+pub mod client;
 pub mod executor;
 pub mod net;
 pub mod peers;

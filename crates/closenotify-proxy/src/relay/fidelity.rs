@@ -5,63 +5,16 @@ use super::{First, Leg, Limits, Outcome, Relay, Report, TcpEnding, TcpLeg, TlsLe
 use crate::config::TruncationPolicy;
 use crate::sensor::Sensor;
 use closenotify::{AlertDescription, Deadline, ReceivedEnding, SentEnding, TlsAcceptor, TruncatedAt};
-use rustls::ClientConnection;
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 use testkit::certs::{Authority, TlsVersion};
+use testkit::client::Client;
 use testkit::executor::CountingWaker;
 use testkit::transport::{Handle, ReadStep, Scripted};
 
 const LIMITS: Limits = Limits { idle: Duration::from_secs(60), half_close: Duration::from_secs(10) };
-
-/// A TLS client that is driven by hand over the proxy's scripted transport.
-struct Client {
-    tls: ClientConnection,
-    wire: Handle,
-    plaintext: Vec<u8>,
-    closed: bool,
-    failed: Option<rustls::Error>,
-}
-
-impl Client {
-    /// Takes what the proxy has written, and hands it what the TLS client has to say.
-    fn pump(&mut self) {
-        let written = self.wire.take_written();
-        let mut unread = &written[..];
-        while !unread.is_empty() && self.tls.read_tls(&mut unread).unwrap() > 0 {
-            match self.tls.process_new_packets() {
-                Ok(state) => self.closed |= state.peer_has_closed(),
-                Err(error) => return self.failed = Some(error),
-            }
-            let _would_block = self.tls.reader().read_to_end(&mut self.plaintext);
-        }
-        let flight = self.flight();
-        if !flight.is_empty() {
-            self.wire.push_data(flight);
-        }
-    }
-
-    fn flight(&mut self) -> Vec<u8> {
-        let mut flight = Vec::new();
-        while self.tls.wants_write() {
-            self.tls.write_tls(&mut flight).unwrap();
-        }
-        flight
-    }
-
-    /// The records of some plaintext, not sent yet.
-    fn records(&mut self, plaintext: &[u8]) -> Vec<u8> {
-        self.tls.writer().write_all(plaintext).unwrap();
-        self.flight()
-    }
-
-    fn close_notify(&mut self) -> Vec<u8> {
-        self.tls.send_close_notify();
-        self.flight()
-    }
-}
 
 struct Scene {
     client: Client,
@@ -127,9 +80,7 @@ fn each(policy: TruncationPolicy, row: impl AsyncFn(Scene)) {
         for tls_first in [true, false] {
             runtime.block_on(async {
                 let (transport, wire) = Scripted::new([]);
-                let name = "localhost".try_into().unwrap();
-                let tls = ClientConnection::new(authority.client_config(version), name).unwrap();
-                let mut client = Client { tls, wire, plaintext: Vec::new(), closed: false, failed: None };
+                let mut client = Client::new(authority.client_config(version), wire);
                 let acceptor = TlsAcceptor::from(authority.server_config(version));
                 let mut accept = pin!(acceptor.accept(Sensor::new(transport)));
                 let waker = CountingWaker::new();
@@ -257,10 +208,7 @@ fn client_truncation_is_fin_to_the_upstream_when_tolerant_and_still_recorded() {
 fn alert(client: &mut Client) {
     let records = client.records(b"request");
     client.wire.push_data(records);
-    let mut junk: &[u8] = b"\x17\x03\x03\x00\x20................................";
-    client.tls.read_tls(&mut junk).unwrap();
-    client.tls.process_new_packets().unwrap_err();
-    let alert = client.flight();
+    let alert = client.fatal_alert();
     client.wire.push_data(alert);
 }
 
