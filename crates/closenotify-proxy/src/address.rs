@@ -57,13 +57,15 @@ impl HostPort {
     ///
     /// # Errors
     ///
-    /// What the resolver said; [`io::ErrorKind::NotFound`] when it knows the name but no address for it.
+    /// What the resolver said, as [`io::ErrorKind::NotFound`]: it knows no address for the name, or cannot say now. What the
+    /// system said on the way to it keeps its kind.
     pub async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         let name = match &self.host {
             Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, self.port)]),
             Host::Name(name) => name,
         };
-        let found: Vec<_> = tokio::net::lookup_host((name.as_str(), self.port)).await?.collect();
+        let asked = tokio::net::lookup_host((name.as_str(), self.port)).await;
+        let found: Vec<_> = asked.map_err(not_found_unless_the_systems)?.collect();
         if found.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, format!("{name} has no address")));
         }
@@ -193,6 +195,14 @@ impl fmt::Display for AddressError {
 }
 
 impl error::Error for AddressError {}
+
+/// The resolver's own errors have no kind that has a name.
+fn not_found_unless_the_systems(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(_) => error,
+        None => io::Error::new(io::ErrorKind::NotFound, error),
+    }
+}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // an unwrap here is an assertion

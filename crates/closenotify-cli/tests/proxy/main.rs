@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // an unwrap here is an assertion
 
+mod bad_input;
 mod clients;
 mod fidelity;
 mod harness;
