@@ -1,3 +1,77 @@
-//! Every script of this workspace.
+//! Every script of this workspace, as `cargo xtask COMMAND`.
+//!
+//! It refuses to be clever: a command runs what a person would type, prints it, and stops at the first failure with
+//! a word on what to do.
+#![allow(clippy::print_stdout, reason = "a script talks on standard output")]
 
-fn main() {}
+mod ci;
+mod deny;
+mod deps;
+mod peers;
+mod readme;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::shell::Outcome;
+
+/// Every script of this workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install missing peers if possible, run every test, and end in one line: N passed, N failed, N skipped
+    ///
+    /// Exit code: cargo's; 3 when peers are missing and cannot be installed from here.
+    Test {
+        /// More arguments for `cargo test`, such as a part of a test's name; the tests' own behind `-- --`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Install the programs that the tests talk to, from Debian packages, as root
+    ///
+    /// Exit code: 3 when something is missing and cannot be installed from here.
+    Peers,
+    /// Check the rules between our crates: who may depend on whom, who may name what
+    Deps,
+    /// Check licences, banned and doubled crates, and sources with cargo-deny; installs it when missing
+    ///
+    /// Advisories are checked only where their database can be reached; otherwise that is said.
+    Deny,
+    /// Run the README's commands: start the demo, run the curl line that it prints, stop it with SIGTERM
+    Readme,
+    /// Everything that must hold before a change is taken: fmt, clippy, deps, test, docs, deny, readme
+    ///
+    /// Prints each step's name and duration, and stops at the first failure.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let outcome = run(Arguments::parse().command);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(command: Command) -> Outcome {
+    match command {
+        Command::Test { arguments } => test::run(&arguments).map(|_| ()),
+        Command::Peers => peers::install_missing(),
+        Command::Deps => deps::run(),
+        Command::Deny => deny::run(),
+        Command::Readme => readme::run(),
+        Command::Ci => ci::run(),
+    }
+}

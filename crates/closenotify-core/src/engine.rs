@@ -387,7 +387,7 @@ fn records_left(connection: &Connection) -> Option<u64> {
 
 /// The most plaintext that a record carries when the configuration says how long a record may be.
 fn fragment(max_fragment_size: Option<usize>) -> usize {
-    max_fragment_size.map_or(FRAGMENT_MAX, |record| record - HEADER)
+    max_fragment_size.map_or(FRAGMENT_MAX, |record| record.saturating_sub(HEADER).max(1))
 }
 
 /// A source that has nothing now.

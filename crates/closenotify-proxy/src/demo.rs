@@ -18,8 +18,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
+use crate::tcp_end;
 use wire::{ResetOrder, Wire};
 
 /// A running demo server. It serves until this is dropped.
@@ -103,34 +104,15 @@ async fn serve(stream: TcpStream) {
     // must still be ended.
     let _ = http1::Builder::new().half_close(true).serve_connection(wire, service).await;
     if order.is_given() {
-        wire::reset(stream).await;
+        tcp_end::reset(stream, sleep(RESET_PATIENCE)).await;
     } else {
-        linger(&stream).await;
+        tcp_end::linger(&stream, LINGER_TIME, LINGER_BYTES).await;
     }
-}
-
-/// FIN, then reads on and discards until the client's own end, or the bounds.
-///
-/// Closing with bytes unread makes the kernel answer with a reset, which can overtake what was sent (RFC 9293, 3.10.4).
-async fn linger(stream: &TcpStream) {
-    if wire::send_fin(stream).is_err() {
-        return;
-    }
-    let _ = timeout(LINGER_TIME, async {
-        let mut left = LINGER_BYTES;
-        let mut scratch = vec![0; 64 * 1024];
-        while left > 0 && stream.readable().await.is_ok() {
-            match stream.try_read(&mut scratch) {
-                Ok(0) => break,
-                Ok(n) => left = left.saturating_sub(n),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => break,
-            }
-        }
-    })
-    .await;
 }
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const LINGER_TIME: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 64 * 1024 * 1024;
+
+/// How long `/reset` waits for what it gave to be sent.
+const RESET_PATIENCE: Duration = Duration::from_secs(10);

@@ -1,25 +1,36 @@
 //! The proxy as a whole: a listener, its sessions, and their end.
 //!
-//! A stand-in: it binds, and waits to be told to stop; it serves no session.
+//! It serves whatever its sessions are; what a session does is theirs.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 use std::{error, fmt, io};
 
-use tokio::net::TcpListener;
+use closenotify::TlsAcceptor;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::{JoinSet, unconstrained};
+use tokio::time::sleep;
 
 use crate::address::HostPort;
-use crate::config::ProxyConfig;
+use crate::config::{ProxyConfig, Timeouts};
+use crate::ledger::Ledger;
+use crate::session::{self, Sessions};
 use crate::shutdown::Shutdown;
 
 /// A proxy that listens.
 #[derive(Debug)]
 pub struct Proxy {
     local_addr: SocketAddr,
-    _listener: TcpListener,
+    listener: TcpListener,
+    config: ProxyConfig,
+    ledger: Ledger,
 }
 
 impl Proxy {
-    /// Binds the address of the configuration. Dropping the future binds nothing.
+    /// Binds the address of the configuration. The ledger goes to standard error. Dropping the future binds nothing.
     ///
     /// # Errors
     ///
@@ -27,9 +38,17 @@ impl Proxy {
     pub async fn bind(config: ProxyConfig) -> Result<Self, BindError> {
         let failed = |source| BindError { address: config.listen.clone(), source };
         let addresses = config.listen.resolve().await.map_err(failed)?;
-        let listener = TcpListener::bind(addresses.as_slice()).await.map_err(failed)?;
+        let listener = listen(&addresses).map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
-        Ok(Self { local_addr, _listener: listener })
+        let ledger = Ledger::stderr(config.log);
+        Ok(Self { local_addr, listener, config, ledger })
+    }
+
+    /// Sends the ledger elsewhere.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: Ledger) -> Self {
+        self.ledger = ledger;
+        self
     }
 
     /// The address bound: the configured one, with the port taken when that was 0.
@@ -37,11 +56,102 @@ impl Proxy {
         self.local_addr
     }
 
-    /// Serves until told to drain, then until no session is left, the drain deadline is over or aborting is ordered.
+    /// Serves until told to drain, then until no session is left, the drain deadline is over or aborting is ordered;
+    /// sessions that still run then are reset.
+    ///
+    /// Dropping the future closes the listener and drops every session where it is.
     pub async fn run(self, shutdown: Shutdown) -> Drained {
-        shutdown.draining().await;
-        Drained { finished: 0, aborted: 0 }
+        let Self { listener, config, ledger, local_addr: _ } = self;
+        let Timeouts { handshake, drain, .. } = config.timeouts;
+        let (aborter, abort) = Shutdown::channel();
+        let sessions = Arc::new(Sessions {
+            acceptor: TlsAcceptor::from(config.tls).handshake_timeout(handshake),
+            upstream: config.upstream,
+            truncation: config.truncation,
+            timeouts: config.timeouts,
+            ledger,
+            abort,
+        });
+        let mut running = JoinSet::new();
+        accept(listener, &sessions, &mut running, &shutdown).await;
+
+        let mut drained = Drained { finished: 0, aborted: 0 };
+        let give_up = async {
+            tokio::select! {
+                () = sleep(drain) => {}
+                () = shutdown.aborting() => {}
+            }
+        };
+        tokio::select! {
+            biased;
+            () = drained.count(&mut running) => return drained,
+            () = give_up => {}
+        }
+        aborter.abort();
+        drained.count(&mut running).await;
+        drained
     }
+}
+
+/// Listens on the first of the addresses that can be.
+fn listen(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
+    let mut failure = io::ErrorKind::AddrNotAvailable.into();
+    for &address in addresses {
+        let listening = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            // A port whose last connections have not faded yet can be taken again at once.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        };
+        match listening() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+/// Accepts until told to drain; the listener is closed then, when all that had connected before are accepted, too.
+async fn accept(listener: TcpListener, sessions: &Arc<Sessions>, running: &mut JoinSet<bool>, shutdown: &Shutdown) {
+    let mut draining = std::pin::pin!(shutdown.draining());
+    let mut numbers = 1..;
+    let mut serve = |running: &mut JoinSet<bool>, (stream, address)| {
+        let number = numbers.next().expect("no process lives to accept 2^64 connections");
+        running.spawn(session::serve(Arc::clone(sessions), number, stream, address));
+    };
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut draining => break,
+            Some(_finished) = running.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok(connection) => serve(running, connection),
+                Err(error) if is_the_connections_own(&error) => {}
+                Err(error) => {
+                    // Out of descriptors, mostly: it would fail again at once, for as long as it lasts.
+                    sessions.ledger.accept_failed(&error);
+                    tokio::select! {
+                        () = &mut draining => break,
+                        () = sleep(ACCEPT_PAUSE) => {}
+                    }
+                }
+            },
+        }
+    }
+    let waiting = |cx: &mut Context<'_>| Poll::Ready(listener.poll_accept(cx));
+    // Unconstrained, because "none now" must be the kernel's answer and not the task's budget.
+    while let Poll::Ready(Ok(connection)) = unconstrained(poll_fn(waiting)).await {
+        serve(running, connection);
+    }
+}
+
+/// Whether the connection to be accepted failed, and not the accepting.
+fn is_the_connections_own(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
 }
 
 /// How the sessions ended that ran when draining was ordered.
@@ -51,6 +161,19 @@ pub struct Drained {
     pub finished: u64,
     /// Sessions that were reset because the time was over or aborting was ordered.
     pub aborted: u64,
+}
+
+impl Drained {
+    /// Counts sessions until none is left. Dropping the future loses no count.
+    async fn count(&mut self, running: &mut JoinSet<bool>) {
+        while let Some(ended) = running.join_next().await {
+            match ended {
+                Ok(false) => self.finished += 1,
+                // A session that panicked has dropped its connections, too.
+                Ok(true) | Err(_) => self.aborted += 1,
+            }
+        }
+    }
 }
 
 /// Why an address cannot be listened on.
@@ -85,3 +208,10 @@ impl error::Error for BindError {
         Some(&self.source)
     }
 }
+
+/// How long accepting rests when it fails.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many connections may wait to be accepted; the kernel allows fewer where it is told to (`net.core.somaxconn`). One
+/// that finds no place tries again after a second, so a burst must fit.
+const BACKLOG: u32 = 4096;

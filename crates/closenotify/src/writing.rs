@@ -188,7 +188,13 @@ impl Writing {
             && let Some(ending) = sender.failed()
         {
             sender.take_owed(&mut self.output);
-            self.state = State::Ending(ending);
+            self.state = if self.output.is_empty() {
+                // There is no last word to wait for.
+                self.ending.get_or_insert(ending);
+                State::Ended
+            } else {
+                State::Ending(ending)
+            };
         }
     }
 

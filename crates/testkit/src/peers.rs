@@ -7,16 +7,25 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 use std::{env, fmt, thread};
 
 use crate::report::Report;
 
-/// Python 3.
+/// Python 3: the interpreter itself, where `python3` on the path is a version manager's script, which takes longer to
+/// start than Python.
 #[must_use]
 pub fn python() -> PathBuf {
-    find("python3", "python3")
+    static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
+    let ask = || {
+        let found = find("python3", "python3");
+        let said = run(Command::new(&found).args(["-c", "import sys; print(sys.executable)"]), b"", LIMIT);
+        let interpreter = PathBuf::from(said.stdout_text().trim_end());
+        if interpreter.is_file() { interpreter } else { found }
+    };
+    INTERPRETER.get_or_init(ask).clone()
 }
 
 /// curl.

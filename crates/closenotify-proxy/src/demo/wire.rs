@@ -4,15 +4,15 @@
 //! sends a reset unless a handler has ordered one.
 
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::tcp_end::send_fin;
 
 /// A handler's word to the connection that it must end by a reset, after what the handler has given so far.
 #[derive(Clone, Debug, Default)]
@@ -97,36 +97,4 @@ impl AsyncWrite for Wire {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(send_fin(&self.stream))
     }
-}
-
-/// Ends our sending. Doing it twice does no harm.
-pub(super) fn send_fin(stream: &TcpStream) -> io::Result<()> {
-    SockRef::from(stream).shutdown(Shutdown::Write)
-}
-
-/// Waits, for at most 10 s, until the kernel has sent all it holds, then resets the connection.
-///
-/// A reset throws away what is not sent yet; what has been sent over loopback lies in the client's receive queue, and
-/// stays readable there behind which the reset is seen.
-///
-/// Dropping the future closes the connection in the ordinary way if the stream is the last share of it.
-pub(super) async fn reset(stream: Arc<TcpStream>) {
-    #[cfg(target_os = "linux")]
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(10), all_sent(&stream)).await;
-    // Without the option the drop below sends FIN, which a promised longer body shows up as well.
-    let _ = stream.set_zero_linger();
-    drop(stream);
-}
-
-/// Becomes ready when no byte waits in the kernel to be sent for the first time.
-///
-/// `TCP_NOTSENT_LOWAT` of 1 makes that the condition of being writable. The condition is asked of a descriptor newly
-/// registered with the reactor, because the one in use remembers that it was writable before.
-#[cfg(target_os = "linux")]
-async fn all_sent(stream: &TcpStream) -> io::Result<()> {
-    use std::os::fd::AsFd;
-
-    SockRef::from(stream).set_tcp_notsent_lowat(1)?;
-    let again = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
-    TcpStream::from_std(again)?.writable().await
 }

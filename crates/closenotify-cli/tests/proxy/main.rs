@@ -1,0 +1,11 @@
+//! The proxy from end to end: the binary, real sockets, other people's TLS at both ends of it.
+
+#![allow(clippy::unwrap_used)] // an unwrap here is an assertion
+
+mod clients;
+mod fidelity;
+mod harness;
+mod incident;
+mod limits;
+mod no_loss;
+mod tls_client;

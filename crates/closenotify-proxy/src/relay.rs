@@ -1,0 +1,203 @@
+//! The relay: two pumps of the same kind, one a direction, and the deadlines over both.
+//!
+//! Each pump carries the end of its source to its sink as what it was. What became of the two is reported; to close or to
+//! reset the connections afterwards is the session's. No pump ever wakes itself: it returns when its source or its sink has
+//! said that it will wake.
+
+#[cfg(test)]
+mod fidelity;
+mod leg;
+mod pump;
+#[cfg(test)]
+mod tests;
+
+pub use leg::TcpEnding;
+pub(crate) use leg::{Leg, TcpLeg, TlsLeg};
+pub(crate) use pump::Outcome;
+
+use closenotify::Deadline;
+use pump::Pump;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+
+/// The bounds of a relay.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Without a byte while both directions are open.
+    pub(crate) idle: Duration,
+    /// Without a byte when one direction has ended.
+    pub(crate) half_close: Duration,
+}
+
+/// Who ended first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum First {
+    /// The leg called `a`.
+    A,
+    /// The leg called `b`.
+    B,
+    /// We did: a deadline, an order.
+    Proxy,
+}
+
+/// What became of a relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// Who ended first, if anyone has.
+    pub(crate) first: Option<First>,
+    /// The deadline that ended it, if one did.
+    pub(crate) timed_out: Option<Deadline>,
+    /// From `a` to `b`; `None` while it runs.
+    pub(crate) a_to_b: Option<Outcome>,
+    /// From `b` to `a`; `None` while it runs.
+    pub(crate) b_to_a: Option<Outcome>,
+    /// Bytes from `a` that `b` took.
+    pub(crate) bytes_a_to_b: u64,
+    /// Bytes from `b` that `a` took.
+    pub(crate) bytes_b_to_a: u64,
+    /// How often the relay was polled.
+    pub(crate) polls: u64,
+    /// How often without any effect: no byte moved, no state changed, no deadline looked at. The first poll, which
+    /// registers the wakers, is none.
+    pub(crate) wasted_polls: u64,
+}
+
+/// Relays between two legs until both directions have ended, one of them was cut, or a deadline has passed.
+///
+/// Dropping it leaves the legs where they are; [`report`](Self::report) says where that is.
+pub(crate) struct Relay<'a, A, B> {
+    a: &'a mut A,
+    b: &'a mut B,
+    a_to_b: Pump,
+    b_to_a: Pump,
+    limits: Limits,
+    first: Option<First>,
+    timed_out: Option<Deadline>,
+    last_progress: Instant,
+    timer: Pin<Box<Sleep>>,
+    polls: u64,
+    wasted_polls: u64,
+}
+
+impl<'a, A: Leg, B: Leg> Relay<'a, A, B> {
+    pub(crate) fn new(a: &'a mut A, b: &'a mut B, limits: Limits) -> Self {
+        let now = Instant::now();
+        Self {
+            a,
+            b,
+            a_to_b: Pump::new(),
+            b_to_a: Pump::new(),
+            limits,
+            first: None,
+            timed_out: None,
+            last_progress: now,
+            timer: Box::pin(tokio::time::sleep_until(now + limits.idle)),
+            polls: 0,
+            wasted_polls: 0,
+        }
+    }
+
+    /// Where the relay is.
+    pub(crate) fn report(&self) -> Report {
+        Report {
+            first: self.first,
+            timed_out: self.timed_out,
+            a_to_b: self.a_to_b.outcome(),
+            b_to_a: self.b_to_a.outcome(),
+            bytes_a_to_b: self.a_to_b.bytes(),
+            bytes_b_to_a: self.b_to_a.bytes(),
+            polls: self.polls,
+            wasted_polls: self.wasted_polls,
+        }
+    }
+
+    /// Ends it by an order of ours: the report then says so.
+    pub(crate) fn stop(&mut self, why: Deadline) {
+        self.first.get_or_insert(First::Proxy);
+        self.timed_out.get_or_insert(why);
+    }
+
+    /// Moves what can be moved, in turns, so that neither direction waits for the other.
+    fn pump(&mut self, cx: &mut Context<'_>) -> bool {
+        let moved_before = self.a.moved() + self.b.moved();
+        let mut stepped = false;
+        loop {
+            let a_to_b = self.a_to_b.step(cx, self.a, self.b);
+            self.note_first();
+            let b_to_a = self.b_to_a.step(cx, self.b, self.a);
+            self.note_first();
+            stepped |= a_to_b || b_to_a;
+            if !(a_to_b || b_to_a) || self.is_done() {
+                return stepped || self.a.moved() + self.b.moved() != moved_before;
+            }
+        }
+    }
+
+    fn note_first(&mut self) {
+        if self.first.is_none() {
+            self.first = match (self.a_to_b.ended_by_source(), self.b_to_a.ended_by_source()) {
+                (Some(true), _) | (None, Some(false)) => Some(First::A),
+                (Some(false), _) | (None, Some(true)) => Some(First::B),
+                (None, None) => None,
+            };
+        }
+    }
+
+    /// A direction that was cut ends the other, too, since the connection that they share must be reset; but one that has
+    /// its source's end already is let finish: a whole answer must not look cut.
+    fn is_done(&self) -> bool {
+        let (one, other) = (&self.a_to_b, &self.b_to_a);
+        let cut = |pump: &Pump| pump.outcome() == Some(Outcome::Cut);
+        (one.outcome().is_some() && other.outcome().is_some())
+            || (cut(one) && !other.is_finishing())
+            || (cut(other) && !one.is_finishing())
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Deadline> {
+        let half_closed = self.a_to_b.has_ended() || self.b_to_a.has_ended();
+        let (limit, which) = match half_closed {
+            true => (self.limits.half_close, Deadline::HalfClose),
+            false => (self.limits.idle, Deadline::Idle),
+        };
+        let deadline = self.last_progress + limit;
+        // Progress does not touch the timer; it is set again when it has fired too early, or must fire sooner.
+        if deadline < self.timer.deadline() {
+            self.timer.as_mut().reset(deadline);
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= deadline {
+                return Poll::Ready(which);
+            }
+            self.timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}
+
+impl<A: Leg, B: Leg> Future for Relay<'_, A, B> {
+    type Output = Report;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
+        let this = &mut *self;
+        this.polls += 1;
+        let progress = this.pump(cx);
+        if progress {
+            this.last_progress = Instant::now();
+        }
+        if this.is_done() {
+            return Poll::Ready(this.report());
+        }
+        let armed = this.timer.deadline();
+        if let Poll::Ready(deadline) = this.poll_deadline(cx) {
+            this.stop(deadline);
+            return Poll::Ready(this.report());
+        }
+        if !progress && this.polls > 1 && armed == this.timer.deadline() {
+            this.wasted_polls += 1;
+        }
+        Poll::Pending
+    }
+}

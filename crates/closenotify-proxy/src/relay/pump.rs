@@ -1,0 +1,172 @@
+//! One direction of a relay.
+//!
+//! It moves bytes and ends, and decides nothing about the other direction.
+
+use crate::relay::leg::{Arrival, Gone, Leg};
+use bytes::{Buf as _, BytesMut};
+use std::task::{Context, Poll};
+
+/// One direction, with at most one buffer.
+#[derive(Debug)]
+pub(crate) struct Pump {
+    state: State,
+    buf: BytesMut,
+    bytes: u64,
+    /// The sink has taken bytes since its last flush.
+    unflushed: bool,
+}
+
+/// ```text
+///            ┌──source whole──▶ Finishing ──sink ended──▶ Ended(Whole)
+///  Copying ──┼──source cut────▶ Flushing ───sink flushed──▶ Ended(Cut)
+///            └──sink gone─────▶ Discarding ──source ended, enough──▶ Ended(SinkGone)
+///                (from Finishing and Flushing: Ended(SinkGone), Ended(Cut))
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Copying,
+    Finishing,
+    Flushing,
+    /// The sink is gone. The source is read on and thrown away, so that it is not stuck, and not reset by its kernel for
+    /// bytes unread, while the other direction still runs.
+    Discarding {
+        left: u64,
+    },
+    Ended {
+        outcome: Outcome,
+        by_source: bool,
+    },
+}
+
+/// What became of a direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The source ended whole, and the sink has got everything and the end.
+    Whole,
+    /// The source ended cut, and the sink has got what had arrived and no end: it must be reset.
+    Cut,
+    /// The sink took no more.
+    SinkGone,
+}
+
+impl Pump {
+    pub(crate) fn new() -> Self {
+        Self { state: State::Copying, buf: BytesMut::new(), bytes: 0, unflushed: false }
+    }
+
+    /// Bytes that the sink has taken.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What became of it; `None` while it runs. With a sink that is gone nothing more can become of it.
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        match self.state {
+            State::Ended { outcome, .. } => Some(outcome),
+            State::Discarding { .. } => Some(Outcome::SinkGone),
+            State::Copying | State::Finishing | State::Flushing => None,
+        }
+    }
+
+    /// Whether an end has come into it from either side.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state != State::Copying
+    }
+
+    /// Whether its source has ended and its sink has not got all of that yet.
+    pub(crate) fn is_finishing(&self) -> bool {
+        matches!(self.state, State::Finishing | State::Flushing)
+    }
+
+    /// Whether it was the source that ended it, and not the sink; `None` while neither has.
+    pub(crate) fn ended_by_source(&self) -> Option<bool> {
+        match self.state {
+            State::Copying => None,
+            State::Finishing | State::Flushing => Some(true),
+            State::Discarding { .. } => Some(false),
+            State::Ended { by_source, .. } => Some(by_source),
+        }
+    }
+
+    /// Does one thing, if source or sink are ready for one; says whether it did.
+    pub(crate) fn step(&mut self, cx: &mut Context<'_>, source: &mut impl Leg, sink: &mut impl Leg) -> bool {
+        match self.state {
+            State::Copying if self.buf.is_empty() => self.receive(cx, source, sink),
+            State::Copying => match sink.poll_send(cx, &self.buf) {
+                Poll::Ready(Ok(taken)) => {
+                    self.buf.advance(taken);
+                    self.bytes += taken as u64;
+                    self.unflushed = true;
+                    true
+                }
+                Poll::Ready(Err(Gone)) => self.discard(),
+                Poll::Pending => false,
+            },
+            State::Finishing => match sink.poll_finish(cx) {
+                Poll::Ready(Ok(())) => self.end(Outcome::Whole, true),
+                Poll::Ready(Err(Gone)) => self.end(Outcome::SinkGone, true),
+                Poll::Pending => false,
+            },
+            State::Flushing => match sink.poll_flush(cx) {
+                Poll::Ready(Ok(()) | Err(Gone)) => self.end(Outcome::Cut, true),
+                Poll::Pending => false,
+            },
+            State::Discarding { left } => {
+                let mut scrap = BytesMut::with_capacity(BUFFER);
+                match source.poll_receive(cx, &mut scrap) {
+                    Poll::Ready(Arrival::Data) => match left.checked_sub(scrap.len() as u64) {
+                        Some(left) => {
+                            self.state = State::Discarding { left };
+                            true
+                        }
+                        None => self.end(Outcome::SinkGone, false),
+                    },
+                    Poll::Ready(Arrival::Whole | Arrival::Cut) => self.end(Outcome::SinkGone, false),
+                    Poll::Pending => false,
+                }
+            }
+            State::Ended { .. } => false,
+        }
+    }
+
+    fn receive(&mut self, cx: &mut Context<'_>, source: &mut impl Leg, sink: &mut impl Leg) -> bool {
+        self.buf.reserve(BUFFER);
+        match source.poll_receive(cx, &mut self.buf) {
+            Poll::Ready(Arrival::Data) => true,
+            Poll::Ready(Arrival::Whole) => self.turn(State::Finishing),
+            Poll::Ready(Arrival::Cut) => self.turn(State::Flushing),
+            Poll::Pending => {
+                // At rest it holds no buffer.
+                self.buf = BytesMut::new();
+                if self.unflushed {
+                    match sink.poll_flush(cx) {
+                        Poll::Ready(Ok(())) => self.unflushed = false,
+                        Poll::Ready(Err(Gone)) => return self.discard(),
+                        Poll::Pending => {}
+                    }
+                }
+                false
+            }
+        }
+    }
+
+    fn discard(&mut self) -> bool {
+        self.turn(State::Discarding { left: DISCARD_MAX })
+    }
+
+    fn end(&mut self, outcome: Outcome, by_source: bool) -> bool {
+        self.turn(State::Ended { outcome, by_source })
+    }
+
+    fn turn(&mut self, state: State) -> bool {
+        self.state = state;
+        self.buf = BytesMut::new();
+        true
+    }
+}
+
+/// The most that is moved at a time, in bytes, and the most that a direction holds.
+const BUFFER: usize = 64 * 1024;
+
+/// The most that is thrown away of a source whose sink is gone, in bytes.
+const DISCARD_MAX: u64 = 16 * 1024 * 1024;

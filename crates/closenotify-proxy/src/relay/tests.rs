@@ -1,0 +1,366 @@
+//! The relay over scripted transports and a paused clock. Every scenario runs in both argument orders.
+
+use super::{First, Limits, Outcome, Relay, Report, TcpEnding, TcpLeg};
+use closenotify::Deadline;
+use std::future::Future;
+use std::io::ErrorKind;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+use testkit::executor::CountingWaker;
+use testkit::transport::{DoneStep, Handle, ReadStep, Scripted, WriteStep};
+use tokio::time::{advance, timeout};
+
+type ScriptedLeg = TcpLeg<Scripted>;
+
+const LIMITS: Limits = Limits { idle: Duration::from_secs(60), half_close: Duration::from_secs(10) };
+
+fn leg() -> (ScriptedLeg, Handle) {
+    let (transport, handle) = Scripted::new([]);
+    (TcpLeg::new(transport), handle)
+}
+
+/// A relay seen from one of its sides, whichever argument that is.
+struct Scene {
+    relay: Pin<Box<dyn Polled>>,
+    /// The scripted peer under test, and the other.
+    near: Handle,
+    far: Handle,
+    swapped: bool,
+    waker: CountingWaker,
+}
+
+/// A relay that can be polled and asked, whatever borrow it holds.
+trait Polled: Future<Output = Report> {
+    fn now(&self) -> Report;
+}
+
+impl Polled for Relay<'static, ScriptedLeg, ScriptedLeg> {
+    fn now(&self) -> Report {
+        self.report()
+    }
+}
+
+impl Scene {
+    fn new(swapped: bool) -> Self {
+        let ((near_leg, near), (far_leg, far)) = (leg(), leg());
+        // Leaked: a test's relay may borrow for as long as the test lives.
+        let (near_leg, far_leg) = (Box::leak(Box::new(near_leg)), Box::leak(Box::new(far_leg)));
+        let relay = match swapped {
+            false => Relay::new(near_leg, far_leg, LIMITS),
+            true => Relay::new(far_leg, near_leg, LIMITS),
+        };
+        Self { relay: Box::pin(relay), near, far, swapped, waker: CountingWaker::new() }
+    }
+
+    fn poll(&mut self) -> Poll<Seen> {
+        let swapped = self.swapped;
+        self.waker.poll(self.relay.as_mut()).map(|report| Seen::new(report, swapped))
+    }
+
+    /// Polls, and the relay must still run, without having woken itself.
+    fn running(&mut self) -> Seen {
+        let before = self.waker.wakes();
+        assert!(self.poll().is_pending(), "{:?}", self.relay.now());
+        assert_eq!(self.waker.wakes(), before, "a relay that pends has not woken itself");
+        Seen::new(self.relay.now(), self.swapped)
+    }
+
+    /// Polls, and the relay must be done.
+    fn done(&mut self) -> Seen {
+        match self.poll() {
+            Poll::Ready(seen) => seen,
+            Poll::Pending => panic!("still running: {:?}", self.relay.now()),
+        }
+    }
+}
+
+/// A report in terms of near and far.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    first: Option<Who>,
+    timed_out: Option<Deadline>,
+    to_far: Option<Outcome>,
+    to_near: Option<Outcome>,
+    polls: u64,
+    wasted: u64,
+}
+
+#[derive(Debug, PartialEq)]
+enum Who {
+    Near,
+    Far,
+    Proxy,
+}
+
+impl Seen {
+    fn new(report: Report, swapped: bool) -> Self {
+        let (to_far, to_near) = match swapped {
+            false => (report.a_to_b, report.b_to_a),
+            true => (report.b_to_a, report.a_to_b),
+        };
+        let first = report.first.map(|first| match (first, swapped) {
+            (First::Proxy, _) => Who::Proxy,
+            (First::A, false) | (First::B, true) => Who::Near,
+            (First::A, true) | (First::B, false) => Who::Far,
+        });
+        Self { first, timed_out: report.timed_out, to_far, to_near, polls: report.polls, wasted: report.wasted_polls }
+    }
+}
+
+/// Runs a scenario in both argument orders, on a paused clock.
+fn both_orders(scenario: impl AsyncFn(Scene)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    for swapped in [false, true] {
+        runtime.block_on(async { scenario(Scene::new(swapped)).await });
+    }
+}
+
+#[test]
+fn an_end_is_carried_and_the_answer_still_flows() {
+    both_orders(async |mut scene| {
+        scene.near.push_data(*b"request");
+        scene.near.push_read(ReadStep::Eof);
+        let seen = scene.running();
+        assert_eq!(scene.far.written(), b"request");
+        assert!(scene.far.is_shut_down());
+        assert_eq!((seen.first, seen.to_far, seen.to_near), (Some(Who::Near), Some(Outcome::Whole), None));
+
+        scene.far.push_data(*b"answer");
+        scene.running();
+        assert_eq!(scene.near.written(), b"answer");
+        assert!(!scene.near.is_shut_down());
+
+        scene.far.push_read(ReadStep::Eof);
+        let seen = scene.done();
+        assert!(scene.near.is_shut_down());
+        assert_eq!((seen.first, seen.to_near), (Some(Who::Near), Some(Outcome::Whole)));
+        assert_eq!((seen.polls, seen.wasted), (3, 0));
+    });
+}
+
+#[test]
+fn a_reset_is_carried_behind_what_had_arrived_and_with_no_end() {
+    both_orders(async |mut scene| {
+        scene.near.push_data(*b"half an answer");
+        scene.near.push_read(ReadStep::Error(ErrorKind::ConnectionReset));
+        let seen = scene.done();
+        assert_eq!(scene.far.written(), b"half an answer");
+        assert!(scene.far.is_flushed() && !scene.far.is_shut_down());
+        assert_eq!((seen.first, seen.to_far, seen.to_near), (Some(Who::Near), Some(Outcome::Cut), None));
+    });
+}
+
+#[test]
+fn what_had_arrived_is_flushed_before_a_reset_is_carried() {
+    both_orders(async |mut scene| {
+        scene.far.push_write(WriteStep::Accept(4));
+        scene.far.push_write(WriteStep::Pending);
+        scene.far.push_flush(DoneStep::Pending);
+        scene.near.push_data(*b"half an answer");
+        scene.near.push_read(ReadStep::Error(ErrorKind::ConnectionReset));
+        assert_eq!(scene.running().to_far, None, "the sink has taken four bytes");
+        scene.far.release_write();
+        assert_eq!(scene.running().to_far, None, "the flush is pending");
+        scene.far.release_flush();
+        assert_eq!(scene.done().to_far, Some(Outcome::Cut));
+        assert_eq!(scene.far.written(), b"half an answer");
+    });
+}
+
+#[test]
+fn what_was_taken_is_flushed_once_when_the_source_rests() {
+    both_orders(async |mut scene| {
+        scene.near.push_data(*b"a");
+        scene.near.push_data(*b"b");
+        scene.running();
+        assert!(scene.far.is_flushed());
+        scene.far.push_data(*b"c");
+        scene.running();
+        assert_eq!((scene.far.polls().flush, scene.near.polls().flush), (1, 1));
+    });
+}
+
+#[test]
+fn a_blocked_direction_does_not_hold_up_the_other() {
+    both_orders(async |mut scene| {
+        scene.far.push_write(WriteStep::Pending);
+        scene.near.push_data(*b"stuck");
+        scene.running();
+        for round in 1..=3 {
+            scene.far.push_data(*b"flows");
+            scene.running();
+            assert_eq!(scene.near.written().len(), 5 * round);
+        }
+        assert_eq!(scene.far.written(), b"");
+        scene.far.push_read(ReadStep::Eof);
+        let seen = scene.running();
+        assert!(scene.near.is_shut_down());
+        assert_eq!((seen.first, seen.to_near), (Some(Who::Far), Some(Outcome::Whole)));
+        scene.far.release_write();
+        scene.running();
+        assert_eq!(scene.far.written(), b"stuck");
+    });
+}
+
+#[test]
+fn two_full_directions_take_turns() {
+    both_orders(async |mut scene| {
+        for _ in 0..20 {
+            scene.near.push_data(vec![1; 1000]);
+            scene.far.push_data(vec![2; 1000]);
+        }
+        // The near side's writes stop after five: by then the other direction must have had its turns, too.
+        for _ in 0..5 {
+            scene.far.push_write(WriteStep::Accept(1000));
+        }
+        scene.far.push_write(WriteStep::Error(ErrorKind::ConnectionReset));
+        scene.far.push_read(ReadStep::Eof);
+        assert!(scene.poll().is_ready());
+        assert_eq!(scene.far.written().len(), 5000);
+        assert!(scene.near.written().len() >= 5000, "{}", scene.near.written().len());
+    });
+}
+
+#[test]
+fn a_sink_that_is_gone_does_not_end_a_whole_answer() {
+    both_orders(async |mut scene| {
+        // The far side has closed: its answer and FIN are there, and it takes no more.
+        scene.far.push_write(WriteStep::Error(ErrorKind::BrokenPipe));
+        scene.near.push_data(vec![7; 100_000]);
+        assert_eq!(scene.running().to_far, Some(Outcome::SinkGone));
+        scene.near.push_data(vec![7; 100_000]);
+        scene.far.push_data(*b"whole answer");
+        scene.running();
+        scene.far.push_read(ReadStep::Eof);
+        let seen = scene.done();
+        assert_eq!(scene.near.written(), b"whole answer");
+        assert!(scene.near.is_shut_down());
+        assert_eq!((seen.first, seen.to_near), (Some(Who::Far), Some(Outcome::Whole)));
+    });
+}
+
+/// The kernel tells a reset once: to the write here, and the read behind it sees an end that looks clean.
+#[test]
+fn a_reset_that_a_write_saw_is_no_clean_end_to_the_reader() {
+    both_orders(async |mut scene| {
+        scene.far.push_write(WriteStep::Error(ErrorKind::ConnectionReset));
+        scene.near.push_data(*b"request");
+        scene.far.push_data(*b"half an answer");
+        scene.far.push_read(ReadStep::Eof);
+        let seen = scene.done();
+        assert_eq!(scene.near.written(), b"half an answer");
+        assert!(!scene.near.is_shut_down(), "a cut answer must not look whole");
+        assert_eq!(seen.to_near, Some(Outcome::Cut));
+    });
+}
+
+#[test]
+fn an_answer_whose_end_has_come_is_finished_though_the_other_direction_was_cut() {
+    both_orders(async |mut scene| {
+        scene.near.push_write(WriteStep::Pending);
+        scene.far.push_data(*b"whole answer");
+        scene.running();
+        scene.near.push_read(ReadStep::Error(ErrorKind::TimedOut));
+        assert!(scene.poll().is_ready(), "the answer's end has not come yet");
+    });
+    both_orders(async |mut scene| {
+        scene.near.push_shutdown(DoneStep::Pending);
+        scene.far.push_data(*b"whole answer");
+        scene.far.push_read(ReadStep::Eof);
+        scene.running();
+        scene.near.push_read(ReadStep::Error(ErrorKind::TimedOut));
+        assert_eq!(scene.running().to_far, Some(Outcome::Cut));
+        scene.near.release_shutdown();
+        assert_eq!(scene.done().to_near, Some(Outcome::Whole));
+    });
+}
+
+#[test]
+fn discarding_for_a_sink_that_is_gone_is_bounded() {
+    both_orders(async |mut scene| {
+        scene.far.push_write(WriteStep::Error(ErrorKind::BrokenPipe));
+        for _ in 0..300 {
+            scene.near.push_data(vec![7; 64 * 1024]);
+        }
+        scene.running();
+        let after = scene.near.polls().read;
+        // 16 MiB are 256 reads; one more finds the bound.
+        assert!((257..=259).contains(&after), "{after}");
+        scene.running();
+        assert_eq!(scene.near.polls().read, after, "nothing is read any more");
+    });
+}
+
+#[test]
+fn a_poll_for_nothing_is_counted_and_a_poll_for_something_is_not() {
+    both_orders(async |mut scene| {
+        assert_eq!(scene.running().wasted, 0, "the first registers the wakers");
+        scene.near.push_data(*b"x");
+        assert_eq!(scene.running().wasted, 0);
+        assert_eq!(scene.running().wasted, 1);
+        let seen = scene.running();
+        assert_eq!((seen.polls, seen.wasted), (4, 2));
+    });
+}
+
+#[test]
+fn each_event_wakes_once() {
+    both_orders(async |mut scene| {
+        scene.running();
+        scene.near.push_data(*b"x");
+        assert_eq!(scene.waker.take_wakes(), 1);
+        scene.running();
+        scene.far.push_read(ReadStep::Eof);
+        assert_eq!(scene.waker.take_wakes(), 1);
+    });
+}
+
+#[test]
+fn idleness_ends_it_and_bytes_put_that_off() {
+    both_orders(async |mut scene| {
+        for _ in 0..3 {
+            scene.running();
+            advance(LIMITS.idle - Duration::from_millis(1)).await;
+            scene.near.push_data(*b"x");
+        }
+        scene.running();
+        advance(LIMITS.idle - Duration::from_millis(2)).await;
+        scene.running();
+        let seen = timeout(Duration::from_millis(3), scene.relay.as_mut()).await.unwrap();
+        let seen = Seen::new(seen, scene.swapped);
+        assert_eq!((seen.first, seen.timed_out), (Some(Who::Proxy), Some(Deadline::Idle)));
+        assert!(!scene.far.is_shut_down() && !scene.near.is_shut_down());
+    });
+}
+
+#[test]
+fn a_half_closed_relay_waits_less_long() {
+    both_orders(async |mut scene| {
+        scene.running();
+        scene.near.push_read(ReadStep::Eof);
+        scene.running();
+        advance(LIMITS.half_close - Duration::from_millis(1)).await;
+        scene.far.push_data(*b"late");
+        scene.running();
+        advance(LIMITS.half_close - Duration::from_millis(2)).await;
+        scene.running();
+        let seen = timeout(Duration::from_millis(3), scene.relay.as_mut()).await.unwrap();
+        let seen = Seen::new(seen, scene.swapped);
+        assert_eq!((seen.first, seen.timed_out), (Some(Who::Near), Some(Deadline::HalfClose)));
+        assert_eq!((seen.to_far, seen.to_near), (Some(Outcome::Whole), None));
+    });
+}
+
+#[test]
+fn every_ending_of_a_tcp_direction_has_a_word_of_its_own() {
+    let endings = [
+        TcpEnding::Fin,
+        TcpEnding::Reset,
+        TcpEnding::Failed(ErrorKind::BrokenPipe),
+        TcpEnding::TimedOut(Deadline::Idle),
+        TcpEnding::Abandoned,
+    ];
+    let words = endings.map(|ending| ending.word().into_owned());
+    assert_eq!(words, ["fin", "reset", "failed_broken_pipe", "timed_out_idle", "abandoned"]);
+}

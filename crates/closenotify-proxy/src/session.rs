@@ -1,0 +1,248 @@
+//! One session from the accepted connection to its line in the ledger: handshake, upstream, relay, and how each of the two
+//! connections is ended.
+//!
+//! What is carried from one side to the other is the relay's; what is done with a connection when that is over is decided
+//! here, by one rule: a side that has been told that it has everything is closed so that it gets it, every other side is
+//! reset, behind what had arrived for it.
+
+use crate::address::HostPort;
+use crate::config::{Timeouts, TruncationPolicy};
+use crate::ledger::{EndedFirst, Entry, Ledger, Phase};
+use crate::relay::{First, Leg, Limits, Outcome, Relay, Report, TcpEnding, TcpLeg, TlsLeg};
+use crate::sensor::Sensor;
+use crate::shutdown::Shutdown;
+use crate::tcp_end;
+use closenotify::{Deadline, HandshakeError, Linger, ReceivedEnding, SentEnding, TlsAcceptor, io_kind_word, server};
+use std::future::ready;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+/// What all sessions of a proxy share.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) upstream: HostPort,
+    pub(crate) truncation: TruncationPolicy,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) ledger: Ledger,
+    /// Ordered to abort when sessions that still run must end.
+    pub(crate) abort: Shutdown,
+}
+
+/// Serves the connection with this number, as accepted, to its end; says whether it was aborted by order.
+///
+/// Dropping the future drops both connections where they are, and writes no line.
+pub(crate) async fn serve(sessions: Arc<Sessions>, number: u64, client: TcpStream, address: SocketAddr) -> bool {
+    let mut entry = Entry::new(number, address);
+    let started = Instant::now();
+    let aborted = sessions.run(client, &mut entry, started).await;
+    entry.duration_ms = millis(started.elapsed());
+    sessions.ledger.session(&entry);
+    aborted
+}
+
+type Client = server::TlsStream<Sensor<TcpStream>>;
+
+impl Sessions {
+    async fn run(&self, client: TcpStream, entry: &mut Entry, started: Instant) -> bool {
+        // Small answers and ends must not wait for an acknowledgement.
+        let _ = client.set_nodelay(true);
+        let handshake = tokio::select! {
+            biased;
+            result = self.acceptor.accept(Sensor::new(client)).into_fallible() => result,
+            () = self.abort.aborting() => {
+                entry.handshake_failed(&HandshakeError::TimedOut(Deadline::Drain));
+                return true;
+            }
+        };
+        entry.handshake_ms = millis(started.elapsed());
+        let client = match handshake {
+            Ok(client) => client,
+            Err((error, client)) => {
+                self.refuse(entry, &error, client.into_inner()).await;
+                return false;
+            }
+        };
+        entry.facts(client.facts());
+
+        entry.phase = Phase::Connect;
+        let connected = tokio::select! {
+            biased;
+            result = self.connect() => result,
+            () = self.abort.aborting() => {
+                entry.ended_first = Some(EndedFirst::Proxy);
+                entry.explain(Deadline::Drain.to_string() + " passed while the upstream was being reached");
+                entry.client_ended(&ReceivedEnding::TimedOut(Deadline::Drain), &SentEnding::TimedOut(Deadline::Drain));
+                tcp_end::reset(client.into_inner().into_inner(), ready(())).await;
+                return true;
+            }
+        };
+        let (upstream, address) = match connected {
+            Ok(connected) => connected,
+            Err(error) => {
+                entry.ended_first = Some(EndedFirst::Upstream);
+                entry.upstream_received = Some(format!("failed_{}", io_kind_word(error.kind())).into());
+                entry.explain(format!("cannot reach the upstream {}: {error}", self.upstream));
+                entry.client_ended(&ReceivedEnding::Abandoned, &SentEnding::Aborted);
+                tcp_end::reset(client.into_inner().into_inner(), ready(())).await;
+                return false;
+            }
+        };
+        entry.upstream = Some(address);
+        entry.phase = Phase::Relay;
+        self.relay(client, upstream, entry).await
+    }
+
+    /// Connects to the first of the upstream's addresses that answers.
+    async fn connect(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let attempt = async {
+            let mut failure = None;
+            for address in self.upstream.resolve().await? {
+                match TcpStream::connect(address).await {
+                    Ok(stream) => {
+                        let _ = stream.set_nodelay(true);
+                        return Ok((stream, address));
+                    }
+                    Err(error) => failure = Some(error),
+                }
+            }
+            Err(failure.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+        };
+        timeout(CONNECT_TIMEOUT, attempt).await.unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn relay(&self, client: Client, upstream: TcpStream, entry: &mut Entry) -> bool {
+        let mut client = TlsLeg::new(client, self.truncation);
+        let mut upstream = TcpLeg::new(upstream);
+        let limits = Limits { idle: self.timeouts.idle, half_close: self.timeouts.half_close };
+        let (report, aborted) = relay(&mut client, &mut upstream, limits, &self.abort).await;
+
+        entry.polls = report.polls;
+        entry.wasted_polls = report.wasted_polls;
+        entry.bytes_from_client = report.bytes_a_to_b;
+        entry.bytes_from_upstream = report.bytes_b_to_a;
+        entry.ended_first = report.first.map(|first| match first {
+            First::A => EndedFirst::Client,
+            First::B => EndedFirst::Upstream,
+            First::Proxy => EndedFirst::Proxy,
+        });
+        if let Some(deadline) = report.timed_out {
+            entry.explain(format!("{deadline} passed"));
+        }
+        // The two wait for different peers: neither keeps the other waiting.
+        let ((received, sent, discarded), (upstream_received, upstream_sent)) =
+            tokio::join!(self.end_client(client, &report), self.end_upstream(upstream, &report));
+        entry.discarded_bytes = discarded;
+        // The side that ended first has the first word on why.
+        if report.first == Some(First::B) {
+            entry.upstream_ended(upstream_received, upstream_sent);
+            entry.client_ended(&received, &sent);
+        } else {
+            entry.client_ended(&received, &sent);
+            entry.upstream_ended(upstream_received, upstream_sent);
+        }
+        aborted
+    }
+
+    /// A handshake that failed has sent its alert; the connection is ended so that it arrives.
+    async fn refuse(&self, entry: &mut Entry, error: &io::Error, client: TcpStream) {
+        let cause = error.get_ref().and_then(|source| source.downcast_ref::<HandshakeError>());
+        match cause {
+            Some(cause) => entry.handshake_failed(cause),
+            None => entry.explain(error.to_string()),
+        }
+        match cause {
+            Some(HandshakeError::Alert(_) | HandshakeError::NotTls { .. } | HandshakeError::Refused(_)) => {
+                tokio::select! {
+                    biased;
+                    () = tcp_end::linger(&client, REFUSED_LINGER, REFUSED_BYTES) => {}
+                    () = self.abort.aborting() => {}
+                }
+            }
+            Some(_) | None => drop(client),
+        }
+    }
+
+    /// Ends the client's connection, and says how its two halves ended and how much was thrown away.
+    async fn end_client(&self, leg: TlsLeg<TcpStream>, report: &Report) -> (ReceivedEnding, SentEnding, u64) {
+        let given_up = report.timed_out.map_or(ReceivedEnding::Abandoned, ReceivedEnding::TimedOut);
+        let received = leg.received().cloned();
+        let sent = leg.sent().cloned();
+        let stream = leg.into_stream();
+        match sent {
+            // It has been told that it has everything, or why not: it must get that.
+            Some(sent @ (SentEnding::CloseNotify | SentEnding::Alert(_))) => {
+                let (last, discarded) = tokio::select! {
+                    biased;
+                    ended = stream.close(Linger::default()) => (ended.received, ended.discarded),
+                    () = self.abort.aborting() => (ReceivedEnding::TimedOut(Deadline::Drain), 0),
+                };
+                let received = received.unwrap_or(match report.timed_out {
+                    Some(_) => given_up,
+                    None => last,
+                });
+                (received, sent, discarded)
+            }
+            sent => {
+                let sent = sent.unwrap_or(report.timed_out.map_or(SentEnding::Aborted, SentEnding::TimedOut));
+                tcp_end::reset(stream.into_inner().into_inner(), self.patience(report)).await;
+                (received.unwrap_or(given_up), sent, 0)
+            }
+        }
+    }
+
+    /// Ends the upstream's connection, and says how its two directions ended.
+    async fn end_upstream(&self, leg: TcpLeg<TcpStream>, report: &Report) -> (TcpEnding, TcpEnding) {
+        let received = leg.received();
+        let sent = leg.sent();
+        let whole = received == Some(TcpEnding::Fin) && report.a_to_b != Some(Outcome::Cut) && sent.is_some();
+        let stream = leg.into_inner();
+        if whole {
+            drop(stream);
+        } else {
+            tcp_end::reset(stream, self.patience(report)).await;
+        }
+        let (no_end, by_us) = match report.timed_out {
+            Some(deadline) => (TcpEnding::TimedOut(deadline), TcpEnding::TimedOut(deadline)),
+            None => (TcpEnding::Abandoned, TcpEnding::Reset),
+        };
+        (received.unwrap_or(no_end), sent.unwrap_or(by_us))
+    }
+
+    /// For how long a reset waits for what had arrived to be sent: not at all where the peer has had its time.
+    async fn patience(&self, report: &Report) {
+        if report.timed_out.is_none() {
+            let _ = timeout(RESET_PATIENCE, self.abort.aborting()).await;
+        }
+    }
+}
+
+/// Relays until the relay is done or aborting is ordered; says which.
+async fn relay<A: Leg, B: Leg>(a: &mut A, b: &mut B, limits: Limits, abort: &Shutdown) -> (Report, bool) {
+    let mut relay = Relay::new(a, b, limits);
+    tokio::select! {
+        biased;
+        report = &mut relay => return (report, false),
+        () = abort.aborting() => {}
+    }
+    relay.stop(Deadline::Drain);
+    (relay.report(), true)
+}
+
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// How long reaching the upstream may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a reset waits, at most, for the peer to take what had arrived for it.
+const RESET_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long, and over how many bytes, a connection whose handshake was refused is kept so that the alert arrives.
+const REFUSED_LINGER: Duration = Duration::from_secs(2);
+const REFUSED_BYTES: usize = 256 * 1024;

@@ -1,0 +1,50 @@
+//! Everything that must hold before a change is taken, in the order in which it fails fastest.
+
+use std::time::{Duration, Instant};
+
+use crate::shell::{self, Failure, Outcome, cargo};
+use crate::{deny, deps, readme, test};
+
+/// Runs every step; stops at the first that fails, and names it.
+pub(crate) fn run() -> Outcome {
+    let mut times: Vec<(&str, Duration)> = Vec::new();
+    let mut sum = None;
+    for name in STEPS {
+        println!("\n== {name}");
+        let start = Instant::now();
+        let outcome = match name {
+            "fmt" => shell::run(cargo(&["fmt", "--all", "--check"])),
+            "clippy" => {
+                let arguments = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+                shell::run(cargo(&arguments))
+            }
+            "deps" => deps::run(),
+            "test" => test::run(&[]).map(|tests| sum = Some(tests)),
+            "docs" => {
+                let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+                doc.env("RUSTDOCFLAGS", "-D warnings");
+                shell::run(doc)
+            }
+            "deny" => deny::run(),
+            "readme" => readme::run(),
+            _ => unreachable!("every name in STEPS has an arm"),
+        };
+        let took = start.elapsed();
+        if let Err(failure) = outcome {
+            println!("== {name} FAILED after {:.1} s", took.as_secs_f64());
+            return Err(Failure { message: format!("step {name}: {failure}"), ..failure });
+        }
+        println!("== {name} ok, {:.1} s", took.as_secs_f64());
+        times.push((name, took));
+    }
+    println!();
+    for (name, took) in times {
+        println!("{name:8}{:7.1} s", took.as_secs_f64());
+    }
+    if let Some(sum) = sum {
+        println!("{sum}");
+    }
+    Ok(())
+}
+
+const STEPS: [&str; 7] = ["fmt", "clippy", "deps", "test", "docs", "deny", "readme"];

@@ -1,0 +1,90 @@
+//! The programs that the tests talk to, and their installation from Debian packages.
+//!
+//! Nothing is downloaded in any other way, and nothing is installed that is there already.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::{env, fs};
+
+use crate::shell::{self, Failure, Outcome};
+
+/// Installs what is missing.
+///
+/// Fails with [`EXIT_MISSING`] when that takes root or Debian's package manager and we have not got it.
+pub(crate) fn install_missing() -> Outcome {
+    let missing = missing();
+    if missing.is_empty() {
+        println!("peers: all there");
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().map(|peer| peer.package).collect();
+    let programs: Vec<&str> = missing.iter().map(|peer| peer.program).collect();
+    println!("peers: missing: {}", programs.join(", "));
+    if !is_there("apt-get") {
+        return Err(refuse(&programs, "from your system's packages", &packages));
+    }
+    if !is_root() {
+        return Err(refuse(
+            &programs,
+            "as root: apt-get update && apt-get install -y --no-install-recommends",
+            &packages,
+        ));
+    }
+    apt_get(&["update"])?;
+    let mut arguments = vec!["install", "-y", "--no-install-recommends"];
+    arguments.extend(&packages);
+    apt_get(&arguments)?;
+    match self::missing().first() {
+        None => Ok(()),
+        Some(peer) => {
+            Err(Failure::new(format!("{} was installed and yet there is no `{}` in PATH", peer.package, peer.program))
+                .with_code(EXIT_MISSING))
+        }
+    }
+}
+
+fn missing() -> Vec<&'static Peer> {
+    PEERS.iter().filter(|peer| !is_there(peer.program)).collect()
+}
+
+fn is_there(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn is_root() -> bool {
+    // The owner of our own entry is who we are.
+    fs::metadata(Path::new("/proc/self")).is_ok_and(|process| process.uid() == 0)
+}
+
+fn apt_get(arguments: &[&str]) -> Outcome {
+    let options = ["-q", "-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=120"];
+    let mut command = shell::command("apt-get", &options);
+    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(std::process::Stdio::null());
+    shell::run(command).map_err(|failure| failure.with_code(EXIT_MISSING))
+}
+
+fn refuse(programs: &[&str], how: &str, packages: &[&str]) -> Failure {
+    let message = format!(
+        "the tests need {}, which cannot be installed from here.\nInstall {how} {}",
+        programs.join(", "),
+        packages.join(" ")
+    );
+    Failure::new(message).with_code(EXIT_MISSING)
+}
+
+struct Peer {
+    program: &'static str,
+    package: &'static str,
+}
+
+const PEERS: [Peer; 5] = [
+    Peer { program: "gnutls-cli", package: "gnutls-bin" },
+    Peer { program: "curl", package: "curl" },
+    Peer { program: "openssl", package: "openssl" },
+    Peer { program: "python3", package: "python3" },
+    Peer { program: "node", package: "nodejs" },
+];
+
+/// The exit code for peers that are missing and cannot be installed from here.
+pub(crate) const EXIT_MISSING: u8 = 3;
