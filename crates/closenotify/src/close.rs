@@ -44,8 +44,8 @@ pub struct Ended {
     pub received: ReceivedEnding,
     /// How the sending half ended.
     pub sent: SentEnding,
-    /// How many bytes of the peer's were thrown away during the close: plaintext, and raw bytes behind its close_notify or
-    /// behind what broke the protocol.
+    /// How many bytes of the peer's were thrown away during the close: plaintext, and raw bytes behind its close_notify,
+    /// its fatal alert, or what broke the protocol.
     pub discarded: u64,
 }
 

@@ -112,11 +112,10 @@ impl Reading {
                 *discarded += scrap.get_ref().len() as u64;
                 continue;
             }
-            // Behind a close_notify, and behind what broke the protocol, there are raw bytes, whatever they look like.
-            // Behind any other ending there is nothing, or nobody who waits for us.
+            // Behind an ending inside TLS there are raw bytes, whatever they look like; behind the transport's, nothing.
             if !matches!(
                 self.receiver.ending(),
-                Some(ReceivedEnding::CloseNotify { .. } | ReceivedEnding::Violation(_))
+                Some(ReceivedEnding::CloseNotify { .. } | ReceivedEnding::Alert(_) | ReceivedEnding::Violation(_))
             ) {
                 return Poll::Ready(());
             }

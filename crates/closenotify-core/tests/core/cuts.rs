@@ -178,6 +178,11 @@ fn cut_everywhere(version: TlsVersion, side: Side, name: &str, scenario: Scenari
         for (end, shown_as) in ENDS {
             for buffer in BUFFERS {
                 for bytewise in [false, true] {
+                    // These two take the way of a reset: once a cut is enough.
+                    let rare = matches!(end, TransportEnd::Failed(_) | TransportEnd::Abandoned);
+                    if rare && (bytewise || buffer == 1) {
+                        continue;
+                    }
                     let Met { mut ours, peer, mut input } = peer::meet(version, side);
                     assert!(input.is_empty());
                     let script = scenario(peer);
@@ -229,7 +234,7 @@ fn cut_everywhere(version: TlsVersion, side: Side, name: &str, scenario: Scenari
 
 fn run(version: TlsVersion, side: Side) {
     let cuts: usize = SCENARIOS.iter().map(|(name, scenario)| cut_everywhere(version, side, name, *scenario)).sum();
-    assert!(cuts > 5_000, "{cuts}");
+    assert!(cuts > 8_000, "{version:?} {side:?}: {cuts} cuts");
 }
 
 #[test]

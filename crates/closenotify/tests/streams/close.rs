@@ -156,6 +156,7 @@ async fn endings_that_were_there_before_are_kept() {
         // The peer's.
         let mut met = peer::meet(version, side);
         met.wire.push_data(peer::fatal_alert(&mut met.peer));
+        met.wire.push_read(ReadStep::Eof);
         let (wire, (ended, took)) = (met.wire.clone(), close(met, Linger::default()).await);
         // It came behind our close_notify.
         assert_eq!((ended.received.word(), ended.sent.word()), ("alert_decode_error".into(), "close_notify".into()));
