@@ -66,6 +66,10 @@
 //! | the handshake did not come about | see [`HandshakeError::io_kind`] | [`HandshakeError`] |
 //!
 //! An error of a half is answered again on every later call: it never turns into an end or into data.
+//!
+//! Other libraries wrap these errors in their own. [`is_truncation`], [`is_reset`] and [`is_write_after_close`] look through
+//! that; [`ReadError::find`], [`WriteError::find`] and [`HandshakeError::find`] get the typed error out. One library keeps
+//! none: h2, and with it the HTTP/2 of hyper, copies the kind and the text of a read error.
 
 mod accept;
 pub mod client;
@@ -85,10 +89,10 @@ pub use accept::{Accept, TlsAcceptor};
 pub use close::{EndTlsError, EndTlsFault, Ended, Linger};
 pub use closenotify_core::{
     AlertDescription, Deadline, HandshakeError, ReceivedEnding, SendError, SentEnding, SessionFacts, TruncatedAt,
-    Violation, io_kind_word,
+    Violation, find_source, io_kind_word,
 };
 pub use connect::{Connect, TlsConnector};
-pub use error::{ReadError, WriteError};
+pub use error::{ReadError, WriteError, is_reset, is_truncation, is_write_after_close};
 pub use handshake::Fallible;
 pub use lazy::{LazyConfigAcceptor, StartHandshake};
 pub use reading::Truncation;

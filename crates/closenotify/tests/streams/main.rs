@@ -5,6 +5,7 @@
 mod cancel;
 mod close;
 mod end_tls;
+mod errors;
 mod faces;
 mod handshake;
 mod incident;
