@@ -142,6 +142,21 @@ macro_rules! stream_face {
                 &self.stream().facts
             }
 
+            /// Fills `output` with keying material that both sides of the session can compute and nobody else (RFC 9846
+            /// section 7.5, RFC 5705), for `label` and `context`.
+            ///
+            /// # Errors
+            ///
+            /// When `output` is empty or longer than the exporter can fill, or a fatal error ended the session.
+            pub fn export_keying_material<B: AsMut<[u8]>>(
+                &self,
+                output: B,
+                label: &[u8],
+                context: Option<&[u8]>,
+            ) -> Result<B, rustls::Error> {
+                self.stream().reading.receiver().export_keying_material(output, label, context)
+            }
+
             /// The transport alone: an abort of the session. Bytes of TLS that were read from it and not used are lost;
             /// [`end_tls`](Self::end_tls) is the way to end TLS and go on with the transport.
             pub fn into_inner(self) -> T {

@@ -99,3 +99,25 @@ fn the_transport_is_in_reach_and_comes_back() {
         assert!(wire.is_write_dropped());
     });
 }
+
+#[test]
+fn both_sides_export_the_same_keying_material_also_behind_the_end() {
+    by_hand(|| {
+        for (version, side) in EACH {
+            let Met { mut stream, wire, mut peer } = peer::meet(version, side);
+            let theirs = peer.export_keying_material([0; 32], b"EXPORTER-test", Some(b"context")).unwrap();
+            let ours = |stream: &TlsStream<peer::Wire>, context: &[u8]| {
+                stream.export_keying_material([0; 32], b"EXPORTER-test", Some(context)).unwrap()
+            };
+            assert_eq!(ours(&stream, b"context"), theirs);
+            assert_ne!(ours(&stream, b"another"), theirs);
+            assert!(stream.export_keying_material([0; 0], b"EXPORTER-test", None).is_err());
+
+            wire.push_data(peer::close_notify(&mut peer));
+            assert_eq!(peer::done(peer::read(&CountingWaker::new(), &mut stream, 1)), b"");
+            assert_eq!(ours(&stream, b"context"), theirs);
+            let (read, _write) = stream.into_split();
+            assert_eq!(read.export_keying_material([0; 32], b"EXPORTER-test", Some(b"context")).unwrap(), theirs);
+        }
+    });
+}
