@@ -16,6 +16,8 @@ use std::io;
 /// ask for the error's kind: `UnexpectedEof` is also what [`read_exact`](tokio::io::AsyncReadExt::read_exact) answers at a
 /// clean end, and a handshake that was cut off is a [`HandshakeError`], with no session to be truncated.
 ///
+/// Whether it does any harm is a question of your protocol's framing: see the page [`ending`](crate::ending).
+///
 /// ```
 /// # use tokio::io::{AsyncRead, AsyncReadExt};
 /// # async fn receive(mut stream: impl AsyncRead + Unpin) -> std::io::Result<()> {

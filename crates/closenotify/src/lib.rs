@@ -7,7 +7,8 @@
 //!   tokio-rustls where the meaning is the same.
 //! - Each half's ending is a typed value: [`received_ending`](TlsStream::received_ending),
 //!   [`sent_ending`](TlsStream::sent_ending).
-//! - A missing `close_notify` is an error unless you say that your protocol frames its own messages ([`Truncation`]).
+//! - A missing `close_notify` is an error unless you say that your protocol frames its own messages ([`Truncation`]). The
+//!   page [`ending`] says when it is harmless, and what to write.
 //! - [`into_split`](TlsStream::into_split) gives two halves that own their half of the transport.
 //! - Closing comes in three strengths: [`shutdown`](tokio::io::AsyncWriteExt::shutdown) ends the sending half and leaves the
 //!   other open; [`close`](TlsStream::close) ends both within bounds and loses nothing; [`end_tls`](TlsStream::end_tls) ends
@@ -75,6 +76,7 @@ mod accept;
 pub mod client;
 mod close;
 mod connect;
+pub mod ending;
 mod error;
 mod handshake;
 mod lazy;
