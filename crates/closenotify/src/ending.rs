@@ -115,8 +115,10 @@
 //! |---|---|---|
 //! | [`shutdown`](tokio::io::AsyncWriteExt::shutdown) of a stream or a write half | yes, then the transport's FIN; reading goes on | `shutdown_is_alert_flush_fin_in_this_order_and_once`, `reading_goes_on_after_our_own_shutdown` |
 //! | [`close`](crate::TlsStream::close) | yes, then FIN, then reads on for a bounded while so that nothing is lost | `a_linger_of_no_time_still_says_goodbye`, `close_loses_nothing_of_what_is_in_flight` |
+//! | the shutdown of a [`CloseOnShutdown`](crate::CloseOnShutdown) | the same as `close`: for hyper, h2 and axum, which take the stream over | `its_shutdown_waits_for_the_peers_end_and_tells_how_it_was` |
 //! | [`end_tls`](crate::TlsStream::end_tls) | yes, and waits for the peer's; the transport goes on | `both_alerts_are_exchanged_and_the_transport_goes_on` |
 //! | **dropping** the stream | **no**: the peer sees a truncation | `dropping_the_stream_says_nothing` |
+//! | dropping a `CloseOnShutdown` before its shutdown | no | `dropped_before_its_shutdown_it_says_nothing_to_the_peer_and_tells_the_owner` |
 //! | dropping the write half | no | `dropping_the_write_half_aborts_and_reading_goes_on` |
 //! | dropping the read half | no; the write half goes on | `dropping_the_read_half_leaves_the_writer_alone` |
 //! | `into_inner` | no | `the_transport_is_in_reach_and_comes_back` |

@@ -12,7 +12,8 @@
 //! - [`into_split`](TlsStream::into_split) gives two halves that own their half of the transport.
 //! - Closing comes in three strengths: [`shutdown`](tokio::io::AsyncWriteExt::shutdown) ends the sending half and leaves the
 //!   other open; [`close`](TlsStream::close) ends both within bounds and loses nothing; [`end_tls`](TlsStream::end_tls) ends
-//!   TLS and gives the transport back.
+//!   TLS and gives the transport back. [`close_on_shutdown`](TlsStream::close_on_shutdown) makes the first the second, for
+//!   hyper, h2, axum and others that take a stream over.
 //! - No task ever wakes itself, whatever the peer sends.
 //!
 //! # Example
@@ -75,6 +76,7 @@
 mod accept;
 pub mod client;
 mod close;
+mod close_on_shutdown;
 mod connect;
 pub mod ending;
 mod error;
@@ -89,6 +91,7 @@ mod writing;
 
 pub use accept::{Accept, TlsAcceptor};
 pub use close::{EndTlsError, EndTlsFault, Ended, Linger};
+pub use close_on_shutdown::{CloseOnShutdown, WhenEnded};
 pub use closenotify_core::{
     AlertDescription, Deadline, HandshakeError, ReceivedEnding, SendError, SentEnding, SessionFacts, TruncatedAt,
     Violation, find_source, io_kind_word,

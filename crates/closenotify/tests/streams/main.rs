@@ -4,6 +4,7 @@
 
 mod cancel;
 mod close;
+mod close_on_shutdown;
 mod end_tls;
 mod errors;
 mod faces;
