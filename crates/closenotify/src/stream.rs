@@ -2,6 +2,7 @@
 //! the type that holds either side.
 
 use crate::close::{EndTlsError, Ended, Linger};
+use crate::close_on_shutdown::{CloseOnShutdown, WhenEnded};
 use crate::link::{Link, Side};
 use crate::reading::{Reading, Truncation};
 use crate::split::{ReadHalf, SplitTransport, WriteHalf};
@@ -178,6 +179,15 @@ macro_rules! stream_face {
             /// Sets what a missing close_notify is to the reader of this stream.
             pub fn set_truncation(&mut self, truncation: Truncation) {
                 self.stream_mut().reading.set_truncation(truncation);
+            }
+
+            /// For a library that takes its transport over, as hyper, h2 and axum do: a stream whose shutdown is a whole
+            /// [`close`](Self::close) within `linger`, and a future that answers how the session ended.
+            ///
+            /// Such libraries end a connection by `poll_shutdown` and a drop, and give it back, if at all, without what
+            /// they had not written yet.
+            pub fn close_on_shutdown(self, linger: Linger) -> (CloseOnShutdown<T>, WhenEnded) {
+                CloseOnShutdown::new(self.into_stream(), linger)
             }
         }
 

@@ -9,6 +9,26 @@ use testkit::executor::CountingWaker;
 use testkit::transport::ReadStep;
 use tokio::net::TcpStream;
 
+/// The page that names them is of use only as long as they are there.
+#[test]
+fn every_test_that_the_page_of_endings_names_is_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut tests = String::new();
+    for folder in ["tests/streams", "tests/ecosystem"] {
+        let Ok(files) = std::fs::read_dir(root.join(folder)) else { continue };
+        for file in files {
+            tests += &std::fs::read_to_string(file.unwrap().path()).unwrap();
+        }
+    }
+    let page = std::fs::read_to_string(root.join("src/ending.rs")).unwrap();
+    let words = |word: &&str| word.matches('_').count() > 2 && word.chars().all(|c| c == '_' || c.is_alphanumeric());
+    let names: Vec<_> = page.split('`').filter(words).collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        assert!(tests.contains(&format!("fn {name}(")), "no test is called {name}");
+    }
+}
+
 #[test]
 fn everything_may_cross_threads() {
     fn send_sync<T: Send + Sync + Unpin + 'static>() {}
