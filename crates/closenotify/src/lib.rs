@@ -51,6 +51,8 @@
 //! # }
 //! ```
 //!
+//! Under hyper, axum, `copy_bidirectional` and codecs: see `examples/` of the crate.
+//!
 //! # Errors and their [`ErrorKind`](std::io::ErrorKind)
 //!
 //! | what happened | kind | source |
