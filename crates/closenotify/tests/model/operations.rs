@@ -42,7 +42,7 @@ pub(crate) enum Operation {
     /// The transport ends; what was on its way is lost.
     Cut,
     Reset,
-    /// The transport takes so many more bytes, and then none.
+    /// The transport takes so many more bytes, or none, and then none.
     Room(usize),
     /// The transport takes all, flushes, shuts.
     Unblock,
@@ -87,7 +87,8 @@ impl Operation {
             (54, 1 | 5) => Self::Cut,
             (54, 2 | 6) => Self::Reset,
             (54, _) => Self::ArriveAll,
-            (55..=57, _) => Self::Room(size - 1),
+            (55, _) => Self::Room(0),
+            (56..=57, _) => Self::Room(size),
             (58, _) => Self::Unblock,
             (59, _) => Self::HoldFlushes,
             (60, _) => Self::HoldShutdowns,
