@@ -26,14 +26,16 @@ fn by_hand<T>(body: impl FnOnce() -> T) -> T {
 
 fn cases(operations: std::ops::Range<usize>) -> impl Strategy<Value = Case> {
     let operations = proptest::collection::vec((any::<u8>(), any::<u16>()), operations);
-    (0..book::EACH.len(), any::<bool>(), 0..Finish::EACH.len(), operations).prop_map(
-        |(session, as_eof, finish, operations)| {
+    (0..book::EACH.len(), any::<bool>(), any::<bool>(), 0..Finish::EACH.len(), operations).prop_map(
+        |(session, as_eof, split, finish, operations)| {
             let (version, side) = book::EACH[session];
             Case {
                 version,
                 side,
                 truncation: if as_eof { Truncation::AsEof } else { Truncation::Error },
-                operations: operations.into_iter().map(|(kind, amount)| Operation::of(kind, amount)).collect(),
+                operations: std::iter::repeat_n(Operation::Split, usize::from(split))
+                    .chain(operations.into_iter().map(|(kind, amount)| Operation::of(kind, amount)))
+                    .collect(),
                 finish: Finish::EACH[finish],
             }
         },
@@ -64,7 +66,7 @@ fn hold(count: u32, operations: std::ops::Range<usize>) {
 
 #[test]
 fn short_lists_of_operations_hold_to_the_model() {
-    hold(1_500, 0..12);
+    hold(1_000, 0..12);
 }
 
 #[test]
