@@ -188,13 +188,11 @@ impl Writing {
             && let Some(ending) = sender.failed()
         {
             sender.take_owed(&mut self.output);
-            self.state = if self.output.is_empty() {
-                // There is no last word to wait for.
-                self.ending.get_or_insert(ending);
-                State::Ended
-            } else {
-                State::Ending(ending)
-            };
+            if self.output.is_empty() {
+                // There is no last word to wait for; what was taken before is still to be flushed.
+                self.ending.get_or_insert(ending.clone());
+            }
+            self.state = State::Ending(ending);
         }
     }
 

@@ -290,6 +290,28 @@ fn a_received_fatal_alert_refuses_writes_and_says_nothing() {
     });
 }
 
+/// A transport may keep what it takes until it is flushed, and a session that fails is no reason to leave it there.
+#[test]
+fn a_flush_after_the_peers_fatal_alert_still_flushes_what_was_taken() {
+    by_hand(|| {
+        for (version, side) in EACH {
+            let Met { mut stream, wire, mut peer } = peer::meet(version, side);
+            let waker = CountingWaker::new();
+            assert_eq!(done(write(&waker, &mut stream, b"taken")), 5);
+            wire.push_data(peer::fatal_alert(&mut peer));
+            assert_eq!(failed(read(&waker, &mut stream, 10)).kind(), ErrorKind::ConnectionAborted);
+            assert_eq!(failed(write(&waker, &mut stream, b"refused")).kind(), ErrorKind::ConnectionAborted);
+            assert_eq!(stream.sent_ending(), Some(&SentEnding::Aborted));
+            assert!(!wire.is_flushed());
+            done(flush(&waker, &mut stream));
+            assert!(wire.is_flushed());
+            done(shutdown(&waker, &mut stream));
+            assert!(wire.is_shut_down());
+            assert_eq!(stream.sent_ending(), Some(&SentEnding::Aborted));
+        }
+    });
+}
+
 #[test]
 fn our_fatal_alert_goes_out_with_the_read_that_finds_the_violation() {
     by_hand(|| {
