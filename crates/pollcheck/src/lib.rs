@@ -18,6 +18,7 @@
 //! - [`check_pair`] for everything else, as a pair whose ends talk to each other;
 //! - [`Check`] for the settings, for streams that begin with a handshake, and for real sockets;
 //! - [`Strict`], [`Script`] and [`Transport`] for tests that drive a stream by hand;
+//! - [`meter`] for production: it counts polls that move nothing, and reports a spin.
 //!
 //! It refuses to know any protocol: no TLS, no HTTP, nothing beyond the two traits. It judges what can be seen from
 //! outside a stream. A poll that never returns and never calls its transport hangs the test; only the test's own time
@@ -33,6 +34,7 @@ mod check;
 mod endpoint;
 mod executor;
 mod history;
+pub mod meter;
 mod report;
 mod rules;
 mod scenario;
