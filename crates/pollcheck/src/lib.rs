@@ -50,3 +50,7 @@ pub use report::{Explored, Report, Violation};
 pub use rules::Rule;
 pub use scenario::Woken;
 pub use transport::{Fault, Script, Transport};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
