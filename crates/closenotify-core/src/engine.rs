@@ -134,7 +134,7 @@ pub(crate) struct ReceivingEngine {
 
 impl ReceivingEngine {
     /// Locks the session for the time of one call of the receiver.
-    pub(crate) fn lock(&mut self) -> Opener<'_> {
+    pub(crate) fn lock(&self) -> Opener<'_> {
         Opener { shared: lock(&self.shared) }
     }
 }
@@ -207,6 +207,11 @@ impl Opener<'_> {
             State::Failed { .. } => !shared.owed.is_empty(),
             State::Closed => false,
         }
+    }
+
+    /// Fills `output` with keying material of the session's.
+    pub(crate) fn export<T: AsMut<[u8]>>(&self, output: T, label: &[u8], context: Option<&[u8]>) -> Result<T, Error> {
+        self.shared.connection.export_keying_material(output, label, context)
     }
 
     /// Gives the TLS library's input buffer back, when the session is at rest.

@@ -93,6 +93,11 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
+    /// The handshake's error in `error` or among its [sources](find_source), if there is one.
+    pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        find_source(error)
+    }
+
     /// The stable machine word.
     pub fn word(&self) -> Cow<'static, str> {
         match self {
@@ -153,6 +158,33 @@ impl Error for HandshakeError {
             | Self::TimedOut(_) => None,
         }
     }
+}
+
+/// The error of type `E` that `error` is, or that is among its sources, at any depth.
+///
+/// [`Error::source`] of an [`io::Error`] passes over the very error that it was made of. This looks there too, so an
+/// `io::Error` inside the error of an HTTP library is found out as well as one at hand.
+///
+/// ```
+/// use closenotify_core::{HandshakeError, find_source};
+/// use std::io;
+///
+/// let error = io::Error::new(io::ErrorKind::ConnectionReset, HandshakeError::Reset);
+/// let wrapped = io::Error::other(error);
+/// assert_eq!(find_source(&wrapped), Some(&HandshakeError::Reset));
+/// ```
+pub fn find_source<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
 }
 
 /// Why nothing more can be sent on a session whose sender was still open.

@@ -76,7 +76,7 @@ mod sender;
 
 pub use alert::AlertDescription;
 pub use ending::{Deadline, ReceivedEnding, SentEnding, TransportEnd, TruncatedAt, io_kind_word};
-pub use error::{HandshakeError, SendError, Violation};
+pub use error::{HandshakeError, SendError, Violation, find_source};
 pub use facts::SessionFacts;
 pub use handshake::{Handshake, Progress, Session};
 pub use hello::{HELLO_MAX, HelloReader, HelloReceived};

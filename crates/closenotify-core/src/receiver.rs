@@ -130,6 +130,21 @@ impl Receiver {
         }
     }
 
+    /// Fills `output` with keying material that both sides of the session can compute and nobody else (RFC 9846 section
+    /// 7.5, RFC 5705), for `label` and `context`. It stays possible when the half has ended.
+    ///
+    /// # Errors
+    ///
+    /// When `output` is empty or longer than the exporter can fill, or the session failed.
+    pub fn export_keying_material<T: AsMut<[u8]>>(
+        &self,
+        output: T,
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<T, rustls::Error> {
+        self.engine.lock().export(output, label, context)
+    }
+
     /// Gives back the memory that the TLS library holds for input, down to 4 KiB. To be called when the session comes to
     /// rest.
     pub fn shrink(&mut self) {

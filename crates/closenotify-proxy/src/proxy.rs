@@ -140,9 +140,14 @@ async fn accept(listener: TcpListener, sessions: &Arc<Sessions>, running: &mut J
         }
     }
     let waiting = |cx: &mut Context<'_>| Poll::Ready(listener.poll_accept(cx));
-    // Unconstrained, because "none now" must be the kernel's answer and not the task's budget.
-    while let Poll::Ready(Ok(connection)) = unconstrained(poll_fn(waiting)).await {
-        serve(running, connection);
+    // No more than can have waited at the order: whoever goes on connecting must not put the drain off.
+    for _ in 0..BACKLOG {
+        // Unconstrained, because "none now" must be the kernel's answer and not the task's budget.
+        match unconstrained(poll_fn(waiting)).await {
+            Poll::Ready(Ok(connection)) => serve(running, connection),
+            Poll::Ready(Err(error)) if is_the_connections_own(&error) => {}
+            Poll::Ready(Err(_)) | Poll::Pending => break,
+        }
     }
 }
 

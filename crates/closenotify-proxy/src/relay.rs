@@ -43,6 +43,16 @@ pub(crate) enum First {
     Proxy,
 }
 
+/// What a poll came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Bytes moved towards a sink, or a direction's state changed.
+    Made,
+    /// It had an effect, but none that puts a deadline off.
+    Effect,
+    None,
+}
+
 /// What became of a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Report {
@@ -121,8 +131,8 @@ impl<'a, A: Leg, B: Leg> Relay<'a, A, B> {
     }
 
     /// Moves what can be moved, in turns, so that neither direction waits for the other.
-    fn pump(&mut self, cx: &mut Context<'_>) -> bool {
-        let moved_before = self.a.moved() + self.b.moved();
+    fn pump(&mut self, cx: &mut Context<'_>) -> Progress {
+        let before = self.moved();
         let mut stepped = false;
         loop {
             let a_to_b = self.a_to_b.step(cx, self.a, self.b);
@@ -131,9 +141,32 @@ impl<'a, A: Leg, B: Leg> Relay<'a, A, B> {
             self.note_first();
             stepped |= a_to_b || b_to_a;
             if !(a_to_b || b_to_a) || self.is_done() {
-                return stepped || self.a.moved() + self.b.moved() != moved_before;
+                break;
             }
         }
+        let moved = self.moved();
+        self.watch(cx);
+        match stepped || moved != before {
+            true => Progress::Made,
+            // What is thrown away must not keep a session alive.
+            false if self.moved() != moved || self.is_done() => Progress::Effect,
+            false => Progress::None,
+        }
+    }
+
+    /// Looks whether a leg that has ended whole, and waits for the other direction, has been reset since.
+    fn watch(&mut self, cx: &mut Context<'_>) {
+        let waits = |ended: &Pump, other: &Pump| ended.outcome() == Some(Outcome::Whole) && other.outcome().is_none();
+        if waits(&self.a_to_b, &self.b_to_a) && self.a.poll_reset(cx).is_ready() {
+            self.b_to_a.lose_sink();
+        }
+        if waits(&self.b_to_a, &self.a_to_b) && self.b.poll_reset(cx).is_ready() {
+            self.a_to_b.lose_sink();
+        }
+    }
+
+    fn moved(&self) -> u64 {
+        self.a.moved() + self.b.moved()
     }
 
     fn note_first(&mut self) {
@@ -184,7 +217,7 @@ impl<A: Leg, B: Leg> Future for Relay<'_, A, B> {
         let this = &mut *self;
         this.polls += 1;
         let progress = this.pump(cx);
-        if progress {
+        if progress == Progress::Made {
             this.last_progress = Instant::now();
         }
         if this.is_done() {
@@ -195,7 +228,7 @@ impl<A: Leg, B: Leg> Future for Relay<'_, A, B> {
             this.stop(deadline);
             return Poll::Ready(this.report());
         }
-        if !progress && this.polls > 1 && armed == this.timer.deadline() {
+        if progress == Progress::None && this.polls > 1 && armed == this.timer.deadline() {
             this.wasted_polls += 1;
         }
         Poll::Pending

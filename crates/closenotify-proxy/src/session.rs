@@ -133,6 +133,9 @@ impl Sessions {
         if let Some(deadline) = report.timed_out {
             entry.explain(format!("{deadline} passed"));
         }
+        if report.b_to_a == Some(Outcome::SinkGone) && client.sent().is_none() {
+            entry.explain("client: it reset the connection before its answer was complete".into());
+        }
         // The two wait for different peers: neither keeps the other waiting.
         let ((received, sent, discarded), (upstream_received, upstream_sent)) =
             tokio::join!(self.end_client(client, &report), self.end_upstream(upstream, &report));

@@ -7,11 +7,11 @@ use closenotify_core::{Deadline, ReceivedEnding, SentEnding, TransportEnd};
 use std::error::Error;
 use std::fmt;
 use std::future::{Future as _, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 
 /// The bounds of a close: how long it may take in all, and how many bytes of the peer's are read and thrown away while it
 /// lasts. Whichever is reached first ends it.
@@ -63,30 +63,62 @@ impl fmt::Display for Ended {
 }
 
 pub(crate) async fn close<T: AsyncRead + AsyncWrite + Unpin>(mut stream: Stream<T>, linger: Linger) -> Ended {
-    let mut deadline = pin!(sleep(linger.time));
-    let (mut shut, mut failed, mut drained, mut discarded) = (false, false, false, 0);
-    let in_time = poll_fn(|cx| {
-        if !shut && let Poll::Ready(result) = stream.poll_end(cx, Extent::Transport) {
-            shut = true;
-            failed = result.is_err();
+    let mut closing = Closing::new(linger);
+    poll_fn(|cx| closing.poll(&mut stream, cx)).await
+}
+
+/// A close under way. Its time begins when it is made.
+#[derive(Debug)]
+pub(crate) struct Closing {
+    deadline: Pin<Box<Sleep>>,
+    budget: u64,
+    shut: bool,
+    failed: bool,
+    drained: bool,
+    discarded: u64,
+}
+
+impl Closing {
+    pub(crate) fn new(linger: Linger) -> Self {
+        let deadline = Box::pin(sleep(linger.time));
+        Self { deadline, budget: linger.bytes, shut: false, failed: false, drained: false, discarded: 0 }
+    }
+
+    /// How many bytes were thrown away so far.
+    pub(crate) fn discarded(&self) -> u64 {
+        self.discarded
+    }
+
+    /// Not to be polled again after it has answered.
+    pub(crate) fn poll<T: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut Stream<T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Ended> {
+        if !self.shut
+            && let Poll::Ready(result) = stream.poll_end(cx, Extent::Transport)
+        {
+            self.shut = true;
+            self.failed = result.is_err();
         }
         // While we still send, too: a peer that is stuck writing to us would never read. With nothing on its way to the
         // peer there is nothing that waiting could save: then only what is there already is read, for its ending.
-        if !drained {
-            drained = stream.poll_discard(cx, &mut discarded, linger.bytes).is_ready() || failed;
+        if !self.drained {
+            self.drained = stream.poll_discard(cx, &mut self.discarded, self.budget).is_ready() || self.failed;
         }
-        if shut && drained {
-            return Poll::Ready(true);
-        }
-        // Last, so that what can be done at once is done whatever the bound.
-        deadline.as_mut().poll(cx).map(|()| false)
-    })
-    .await;
-    let (received, sent) = if in_time {
-        (TransportEnd::Abandoned, SentEnding::Aborted)
-    } else {
-        (TransportEnd::TimedOut(Deadline::Close), SentEnding::TimedOut(Deadline::Close))
-    };
+        let (received, sent) = if self.shut && self.drained {
+            (TransportEnd::Abandoned, SentEnding::Aborted)
+        } else {
+            // Last, so that what can be done at once is done whatever the bound.
+            ready!(self.deadline.as_mut().poll(cx));
+            (TransportEnd::TimedOut(Deadline::Close), SentEnding::TimedOut(Deadline::Close))
+        };
+        Poll::Ready(give_up(stream, received, sent, self.discarded))
+    }
+}
+
+/// The endings that are recorded, and where there is none, these.
+pub(crate) fn give_up<T>(stream: &mut Stream<T>, received: TransportEnd, sent: SentEnding, discarded: u64) -> Ended {
     Ended { received: stream.reading.give_up(received), sent: stream.writing.abort(sent), discarded }
 }
 

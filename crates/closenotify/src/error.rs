@@ -1,12 +1,52 @@
 //! The errors of reading and writing, typed, and the one table from them to [`io::ErrorKind`].
 //!
-//! They travel inside an [`io::Error`], since that is what the traits return; [`ReadError::of`] and [`WriteError::of`] get
-//! them out again, so that nobody matches on strings.
+//! They travel inside an [`io::Error`], since that is what the traits return, and that one often inside the error of another
+//! library. [`ReadError::find`] and [`WriteError::find`] get them out again, and [`is_truncation`] and its like answer what
+//! is mostly asked, so that nobody matches on strings.
 
-use closenotify_core::{ReceivedEnding, SendError};
+use closenotify_core::{HandshakeError, ReceivedEnding, SendError, find_source};
 use std::error::Error;
 use std::fmt;
 use std::io;
+
+/// Whether `error` is, or comes from, a read that found the connection ended without `close_notify`: what was read may not
+/// be everything.
+///
+/// It takes an [`io::Error`], and any other that has one among its sources, as those of hyper and reqwest have. It does not
+/// ask for the error's kind: `UnexpectedEof` is also what [`read_exact`](tokio::io::AsyncReadExt::read_exact) answers at a
+/// clean end, and a handshake that was cut off is a [`HandshakeError`], with no session to be truncated.
+///
+/// Whether it does any harm is a question of your protocol's framing: see the page [`ending`](crate::ending).
+///
+/// ```
+/// # use tokio::io::{AsyncRead, AsyncReadExt};
+/// # async fn receive(mut stream: impl AsyncRead + Unpin) -> std::io::Result<()> {
+/// let mut message = Vec::new();
+/// match stream.read_to_end(&mut message).await {
+///     Ok(_) => println!("all of it"),
+///     Err(error) if closenotify::is_truncation(&error) => println!("{} bytes, and maybe not all", message.len()),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub fn is_truncation(error: &(dyn Error + 'static)) -> bool {
+    matches!(ReadError::find(error).map(ReadError::ending), Some(ReceivedEnding::Truncated { .. }))
+}
+
+/// Whether `error` is, or comes from, a read, a write or a handshake of this crate that found the connection reset by the
+/// peer. What the peer had sent before may be lost with it.
+pub fn is_reset(error: &(dyn Error + 'static)) -> bool {
+    ReadError::find(error).is_some_and(|error| error.ending == ReceivedEnding::Reset)
+        || WriteError::find(error) == Some(&WriteError::Transport(io::ErrorKind::ConnectionReset))
+        || HandshakeError::find(error) == Some(&HandshakeError::Reset)
+}
+
+/// Whether `error` is, or comes from, a write behind our own end of the sending half: a mistake of the program's, where
+/// another `BrokenPipe` is the connection's.
+pub fn is_write_after_close(error: &(dyn Error + 'static)) -> bool {
+    WriteError::find(error) == Some(&WriteError::AfterClose)
+}
 
 /// Why a read failed: the ending of the receiving half, which is none that the reader takes for a clean end.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +55,7 @@ pub struct ReadError {
 }
 
 impl ReadError {
-    /// The read error inside an [`io::Error`], if there is one.
+    /// The read error inside an [`io::Error`], if there is one at hand; [`find`](Self::find) looks deeper.
     ///
     /// ```
     /// # fn see(error: &std::io::Error) {
@@ -28,6 +68,21 @@ impl ReadError {
     /// ```
     pub fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
+    }
+
+    /// The read error that `error` is, or that is among its sources, at any depth.
+    ///
+    /// ```
+    /// # fn see(error: &hyper::Error) {
+    /// use closenotify::{ReadError, ReceivedEnding};
+    ///
+    /// if let Some(ReceivedEnding::Alert(alert)) = ReadError::find(error).map(ReadError::ending) {
+    ///     println!("the server gave up: {alert}");
+    /// }
+    /// # }
+    /// ```
+    pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        find_source(error)
     }
 
     /// How the receiving half ended.
@@ -79,9 +134,14 @@ pub enum WriteError {
 }
 
 impl WriteError {
-    /// The write error inside an [`io::Error`], if there is one.
+    /// The write error inside an [`io::Error`], if there is one at hand; [`find`](Self::find) looks deeper.
     pub fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
+    }
+
+    /// The write error that `error` is, or that is among its sources, at any depth.
+    pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        find_source(error)
     }
 
     pub(crate) fn kind(self) -> io::ErrorKind {

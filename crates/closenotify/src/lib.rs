@@ -7,11 +7,13 @@
 //!   tokio-rustls where the meaning is the same.
 //! - Each half's ending is a typed value: [`received_ending`](TlsStream::received_ending),
 //!   [`sent_ending`](TlsStream::sent_ending).
-//! - A missing `close_notify` is an error unless you say that your protocol frames its own messages ([`Truncation`]).
+//! - A missing `close_notify` is an error unless you say that your protocol frames its own messages ([`Truncation`]). The
+//!   page [`ending`] says when it is harmless, and what to write.
 //! - [`into_split`](TlsStream::into_split) gives two halves that own their half of the transport.
 //! - Closing comes in three strengths: [`shutdown`](tokio::io::AsyncWriteExt::shutdown) ends the sending half and leaves the
 //!   other open; [`close`](TlsStream::close) ends both within bounds and loses nothing; [`end_tls`](TlsStream::end_tls) ends
-//!   TLS and gives the transport back.
+//!   TLS and gives the transport back. [`close_on_shutdown`](TlsStream::close_on_shutdown) makes the first the second, for
+//!   hyper, h2, axum and others that take a stream over.
 //! - No task ever wakes itself, whatever the peer sends.
 //!
 //! # Example
@@ -49,6 +51,8 @@
 //! # }
 //! ```
 //!
+//! Under hyper, axum, `copy_bidirectional` and codecs: see `examples/` of the crate.
+//!
 //! # Errors and their [`ErrorKind`](std::io::ErrorKind)
 //!
 //! | what happened | kind | source |
@@ -66,11 +70,17 @@
 //! | the handshake did not come about | see [`HandshakeError::io_kind`] | [`HandshakeError`] |
 //!
 //! An error of a half is answered again on every later call: it never turns into an end or into data.
+//!
+//! Other libraries wrap these errors in their own. [`is_truncation`], [`is_reset`] and [`is_write_after_close`] look through
+//! that; [`ReadError::find`], [`WriteError::find`] and [`HandshakeError::find`] get the typed error out. One library keeps
+//! none: h2, and with it the HTTP/2 of hyper, copies the kind and the text of a read error.
 
 mod accept;
 pub mod client;
 mod close;
+mod close_on_shutdown;
 mod connect;
+pub mod ending;
 mod error;
 mod handshake;
 mod lazy;
@@ -83,12 +93,13 @@ mod writing;
 
 pub use accept::{Accept, TlsAcceptor};
 pub use close::{EndTlsError, EndTlsFault, Ended, Linger};
+pub use close_on_shutdown::{CloseOnShutdown, WhenEnded};
 pub use closenotify_core::{
     AlertDescription, Deadline, HandshakeError, ReceivedEnding, SendError, SentEnding, SessionFacts, TruncatedAt,
-    Violation, io_kind_word,
+    Violation, find_source, io_kind_word,
 };
 pub use connect::{Connect, TlsConnector};
-pub use error::{ReadError, WriteError};
+pub use error::{ReadError, WriteError, is_reset, is_truncation, is_write_after_close};
 pub use handshake::Fallible;
 pub use lazy::{LazyConfigAcceptor, StartHandshake};
 pub use reading::Truncation;

@@ -152,6 +152,10 @@ impl Reading {
         &mut self.owes
     }
 
+    pub(crate) fn receiver(&self) -> &Receiver {
+        &self.receiver
+    }
+
     pub(crate) fn set_truncation(&mut self, truncation: Truncation) {
         self.truncation = truncation;
     }

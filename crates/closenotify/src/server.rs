@@ -1,6 +1,7 @@
 //! The stream of a TLS server.
 
 use crate::close::{EndTlsError, Ended, Linger};
+use crate::close_on_shutdown::{CloseOnShutdown, WhenEnded};
 use crate::reading::Truncation;
 use crate::split::{ReadHalf, SplitTransport, WriteHalf};
 use crate::stream::{Stream, stream_methods};

@@ -96,6 +96,21 @@ impl<T: SplitTransport> ReadHalf<T> {
         &self.facts
     }
 
+    /// Fills `output` with keying material that both sides of the session can compute and nobody else (RFC 9846
+    /// section 7.5, RFC 5705), for `label` and `context`.
+    ///
+    /// # Errors
+    ///
+    /// When `output` is empty or longer than the exporter can fill, or a fatal error ended the session.
+    pub fn export_keying_material<B: AsMut<[u8]>>(
+        &self,
+        output: B,
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<B, rustls::Error> {
+        self.reading.receiver().export_keying_material(output, label, context)
+    }
+
     /// Puts the two halves of one session together again.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //! the type that holds either side.
 
 use crate::close::{EndTlsError, Ended, Linger};
+use crate::close_on_shutdown::{CloseOnShutdown, WhenEnded};
 use crate::link::{Link, Side};
 use crate::reading::{Reading, Truncation};
 use crate::split::{ReadHalf, SplitTransport, WriteHalf};
@@ -142,6 +143,21 @@ macro_rules! stream_face {
                 &self.stream().facts
             }
 
+            /// Fills `output` with keying material that both sides of the session can compute and nobody else (RFC 9846
+            /// section 7.5, RFC 5705), for `label` and `context`.
+            ///
+            /// # Errors
+            ///
+            /// When `output` is empty or longer than the exporter can fill, or a fatal error ended the session.
+            pub fn export_keying_material<B: AsMut<[u8]>>(
+                &self,
+                output: B,
+                label: &[u8],
+                context: Option<&[u8]>,
+            ) -> Result<B, rustls::Error> {
+                self.stream().reading.receiver().export_keying_material(output, label, context)
+            }
+
             /// The transport alone: an abort of the session. Bytes of TLS that were read from it and not used are lost;
             /// [`end_tls`](Self::end_tls) is the way to end TLS and go on with the transport.
             pub fn into_inner(self) -> T {
@@ -163,6 +179,15 @@ macro_rules! stream_face {
             /// Sets what a missing close_notify is to the reader of this stream.
             pub fn set_truncation(&mut self, truncation: Truncation) {
                 self.stream_mut().reading.set_truncation(truncation);
+            }
+
+            /// For a library that takes its transport over, as hyper, h2 and axum do: a stream whose shutdown is a whole
+            /// [`close`](Self::close) within `linger`, and a future that answers how the session ended.
+            ///
+            /// Such libraries end a connection by `poll_shutdown` and a drop, and give it back, if at all, without what
+            /// they had not written yet.
+            pub fn close_on_shutdown(self, linger: Linger) -> (CloseOnShutdown<T>, WhenEnded) {
+                CloseOnShutdown::new(self.into_stream(), linger)
             }
         }
 

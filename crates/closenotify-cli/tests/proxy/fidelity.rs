@@ -2,11 +2,12 @@
 //! of it. Endings stand in the order: received from and sent to the client, received from and sent to the upstream.
 
 use std::io::Write;
+use std::sync::mpsc;
 
 use testkit::certs::TlsVersion;
 use testkit::net::reset_on_close;
 
-use crate::harness::{Play, Proxy, backend, collect};
+use crate::harness::{LIMIT, Play, Proxy, backend, collect};
 use crate::tls_client::TlsClient;
 
 /// `hello` to the backend, and `answer` back behind the client's end.
@@ -172,6 +173,33 @@ fn upstream_reset_behind_the_client_close_notify_does_not_look_like_an_end() {
         let endings = ["close_notify", "aborted", "reset", "fin"];
         seen.ended(&["data 1000", "rst"], &["data 5", "fin"], endings, "client");
     });
+}
+
+#[test]
+fn client_reset_behind_its_close_notify_is_an_upstream_reset_though_the_upstream_is_silent() {
+    for version in TlsVersion::EACH {
+        let (say_fin, fin) = mpsc::channel();
+        let (say_over, over) = mpsc::channel();
+        let (upstream, address) = backend(move |mut socket| {
+            say_fin.send(collect(&socket)).unwrap();
+            // It says nothing until the session is over.
+            over.recv().unwrap();
+            socket.write(b"answer").unwrap_err().kind()
+        });
+        let mut proxy = Proxy::start(address, &[]);
+        let mut client = TlsClient::connect(&proxy, version);
+        let records = [client.seal(b"hello"), client.close_notify()].concat();
+        client.write(&records);
+        assert_eq!(fin.recv_timeout(LIMIT).unwrap(), (b"hello".to_vec(), "fin"));
+        reset_on_close(&client.socket);
+        drop(client);
+        let session = proxy.session(1);
+        assert_eq!((session.endings(), session.first()), (["close_notify", "aborted", "abandoned", "fin"], "client"));
+        assert!(session.reason.as_ref().is_some_and(|reason| reason.contains("reset")), "{session:#?}");
+        say_over.send(()).unwrap();
+        assert_eq!(upstream.join().unwrap(), std::io::ErrorKind::BrokenPipe, "a reset behind a FIN");
+        proxy.stop();
+    }
 }
 
 #[test]

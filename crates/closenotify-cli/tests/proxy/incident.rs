@@ -12,6 +12,9 @@ use testkit::certs::TlsVersion;
 use crate::harness::{LIMIT, Proxy, collect};
 use crate::tls_client::TlsClient;
 
+/// How often the relay looks at what comes behind a close_notify, for a reset might lie behind it.
+const LOOKS_MAX: u64 = 16;
+
 /// The most polls of a session's relay: one to begin with, one for each thing that happens (the client's segment, the
 /// upstream's answer, the upstream's FIN), and the one below. What comes together takes one.
 const POLLS_MAX: u64 = 5;
@@ -93,7 +96,7 @@ fn bytes_behind_a_close_notify_cost_no_poll_and_no_cpu_while_the_socket_stays_op
 }
 
 #[test]
-fn bytes_that_come_later_behind_a_close_notify_cost_no_poll() {
+fn bytes_that_come_later_behind_a_close_notify_are_looked_at_sixteen_times_and_no_more() {
     for version in TlsVersion::EACH {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut proxy = Proxy::start(listener.local_addr().unwrap(), &[]);
@@ -105,7 +108,7 @@ fn bytes_that_come_later_behind_a_close_notify_cost_no_poll() {
         let session = proxy.session(1);
         assert_eq!(session.endings(), ["close_notify", "close_notify", "fin", "fin"], "{session:#?}");
         assert_eq!((session.trailing_bytes, session.bytes()), (1, (5, 6)), "{session:#?}");
-        assert!(session.polls <= POLLS_MAX && session.wasted_polls <= WASTED_POLLS_MAX, "{session:#?}");
+        assert!(session.polls <= POLLS_MAX + LOOKS_MAX && session.wasted_polls <= WASTED_POLLS_MAX, "{session:#?}");
         proxy.stop();
     }
 }

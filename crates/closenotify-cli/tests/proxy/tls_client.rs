@@ -1,7 +1,7 @@
 //! A TLS client over a blocking socket that holds its records in its hands: what is sealed, and when which bytes go out,
 //! are two things. rustls does the TLS.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ impl TlsClient {
                 Ok(0) => panic!("{} of {length} bytes, then close_notify", at),
                 Ok(n) => at += n,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    assert_ne!(self.connection.read_tls(&mut self.socket).unwrap(), 0, "{at} of {length} bytes");
+                    assert_ne!(self.receive().unwrap(), 0, "{at} of {length} bytes");
                     self.connection.process_new_packets().unwrap();
                 }
                 Err(error) => panic!("{at} of {length} bytes, then {error}"),
@@ -87,22 +87,20 @@ impl TlsClient {
             match self.connection.reader().read_to_end(&mut data) {
                 // All plaintext and then the close_notify.
                 Ok(_) => words.push("close_notify"),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    match self.connection.read_tls(&mut self.socket) {
-                        Ok(0) => {
-                            words.push("fin");
-                            return (data, words);
-                        }
-                        Ok(_) => {
-                            self.connection.process_new_packets().unwrap();
-                            continue;
-                        }
-                        Err(error) => return (data, reset(words, &error)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => match self.receive() {
+                    Ok(0) => {
+                        words.push("fin");
+                        return (data, words);
                     }
-                }
+                    Ok(_) => {
+                        self.connection.process_new_packets().unwrap();
+                        continue;
+                    }
+                    Err(error) => return (data, reset(words, &error)),
+                },
                 Err(error) => panic!("{error}"),
             }
-            match self.socket.read(&mut [0; 64]) {
+            match uninterrupted(|| self.socket.read(&mut [0; 64])) {
                 Ok(0) => words.push("fin"),
                 Ok(_) => words.push("trailing"),
                 Err(error) => words = reset(words, &error),
@@ -116,6 +114,10 @@ impl TlsClient {
         collect(&self.socket).1
     }
 
+    fn receive(&mut self) -> io::Result<usize> {
+        uninterrupted(|| self.connection.read_tls(&mut self.socket))
+    }
+
     fn output(&mut self) -> Vec<u8> {
         let mut output = Vec::new();
         while self.connection.wants_write() {
@@ -125,7 +127,17 @@ impl TlsClient {
     }
 }
 
-fn reset(mut words: Vec<&'static str>, error: &std::io::Error) -> Vec<&'static str> {
+/// A socket with a time limit may be interrupted without a signal of ours.
+fn uninterrupted(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+fn reset(mut words: Vec<&'static str>, error: &io::Error) -> Vec<&'static str> {
     assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}, after {words:?}");
     words.push("rst");
     words

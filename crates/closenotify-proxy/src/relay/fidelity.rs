@@ -13,6 +13,7 @@ use testkit::certs::{Authority, TlsVersion};
 use testkit::client::Client;
 use testkit::executor::CountingWaker;
 use testkit::transport::{Handle, ReadStep, Scripted};
+use tokio::time::Instant;
 
 const LIMITS: Limits = Limits { idle: Duration::from_secs(60), half_close: Duration::from_secs(10) };
 
@@ -288,6 +289,69 @@ fn client_reset_cuts_the_upstream_under_either_policy() {
             assert_eq!(scene.tls.received(), Some(&ReceivedEnding::Reset));
         });
     }
+}
+
+#[test]
+fn client_reset_behind_its_close_notify_is_seen_while_the_upstream_is_silent() {
+    each(TruncationPolicy::Strict, async |mut scene| {
+        let seen = scene
+            .play(steps([
+                act(|client| {
+                    let alert = client.close_notify();
+                    client.wire.push_data(alert);
+                }),
+                act(|client| client.wire.push_data(*b"late")),
+                act(|client| client.wire.push_read(ReadStep::Error(ErrorKind::ConnectionReset))),
+            ]))
+            .await;
+        assert_eq!((seen.timed_out, seen.first), (None, Some(true)));
+        assert_eq!((seen.to_upstream, seen.to_client), (Some(Outcome::Whole), Some(Outcome::SinkGone)));
+        let clean = ReceivedEnding::CloseNotify { trailing: 0 };
+        assert_eq!(scene.tls.received(), Some(&clean), "a later fault does not overwrite it");
+    });
+}
+
+#[test]
+fn what_drips_behind_a_close_notify_is_bounded_and_puts_no_deadline_off() {
+    each(TruncationPolicy::Strict, async |mut scene| {
+        let Scene { client, tls, tcp, tls_first, .. } = &mut scene;
+        let alert = client.close_notify();
+        client.wire.push_data(alert);
+        let start = Instant::now();
+        let mut left = 3;
+        // A byte every three seconds, under a half-close deadline of ten.
+        let drip = async {
+            while left > 0 {
+                left -= 1;
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                client.wire.push_data(*b"x");
+            }
+            std::future::pending::<()>().await;
+        };
+        let report = tokio::select! {
+            report = async {
+                match tls_first {
+                    true => Relay::new(tls, tcp, LIMITS).await,
+                    false => Relay::new(tcp, tls, LIMITS).await,
+                }
+            } => report,
+            () = drip => unreachable!("it goes on for ever"),
+        };
+        assert_eq!((report.timed_out, start.elapsed()), (Some(Deadline::HalfClose), LIMITS.half_close));
+    });
+    each(TruncationPolicy::Strict, async |mut scene| {
+        let seen = scene
+            .play(steps([act(|client| {
+                let alert = client.close_notify();
+                client.wire.push_data(alert);
+                for _ in 0..16 {
+                    client.wire.push_data(*b"x");
+                }
+                client.wire.push_read(ReadStep::Error(ErrorKind::ConnectionReset));
+            })]))
+            .await;
+        assert_eq!(seen.timed_out, Some(Deadline::HalfClose), "after sixteen looks it is not looked for any more");
+    });
 }
 
 #[test]

@@ -41,6 +41,10 @@ pub(crate) trait Leg {
     /// Ends what goes to the leg, cleanly, behind everything taken.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
 
+    /// Becomes ready when the leg, whose end has come whole, turns out to be reset, so that nothing can reach it any more.
+    /// What it sends behind its end is thrown away.
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
     /// Bytes that passed through the transport so far, both ways together.
     fn moved(&self) -> u64;
 }
@@ -50,11 +54,13 @@ pub(crate) trait Leg {
 pub(crate) struct TlsLeg<T> {
     stream: server::TlsStream<Sensor<T>>,
     policy: TruncationPolicy,
+    /// How often there was something behind the client's close_notify, while its answer was awaited.
+    looks: u32,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> TlsLeg<T> {
     pub(crate) fn new(stream: server::TlsStream<Sensor<T>>, policy: TruncationPolicy) -> Self {
-        Self { stream, policy }
+        Self { stream, policy, looks: 0 }
     }
 
     pub(crate) fn received(&self) -> Option<&ReceivedEnding> {
@@ -106,6 +112,23 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Leg for TlsLeg<T> {
             Some(SentEnding::CloseNotify) => Ok(()),
             Some(_) | None => Err(Gone),
         })
+    }
+
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Behind a close_notify nothing is TLS any more, and nobody else reads. Behind another end there is nothing.
+        if !matches!(self.stream.received_ending(), Some(ReceivedEnding::CloseNotify { .. })) {
+            return Poll::Pending;
+        }
+        while self.looks < LOOKS_MAX {
+            let mut scrap = BytesMut::with_capacity(LOOK);
+            match ready!(poll_read_buf(self.stream.get_mut().0, cx, &mut scrap)) {
+                Ok(1..) => self.looks += 1,
+                // FIN: the leg still waits for what goes to it.
+                Ok(0) => self.looks = LOOKS_MAX,
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
     }
 
     fn moved(&self) -> u64 {
@@ -183,6 +206,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Leg for TcpLeg<T> {
         })
     }
 
+    fn poll_reset(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        // Behind FIN a read says the same for ever, whatever comes.
+        Poll::Pending
+    }
+
     fn moved(&self) -> u64 {
         self.io.moved()
     }
@@ -241,3 +269,10 @@ fn poll_read_buf<R: AsyncRead + Unpin>(
 ) -> Poll<io::Result<usize>> {
     pin!(io.read_buf(buf)).poll(cx)
 }
+
+/// How often bytes behind a client's close_notify are read and thrown away in search of a reset: a right client sends none,
+/// and another must not make us poll for each byte. Then nothing is read any more.
+const LOOKS_MAX: u32 = 16;
+
+/// How many bytes a look takes.
+const LOOK: usize = 16 * 1024;

@@ -88,6 +88,11 @@ impl Pump {
         }
     }
 
+    /// Ends it because the sink was found to be gone.
+    pub(crate) fn lose_sink(&mut self) {
+        self.end(Outcome::SinkGone, false);
+    }
+
     /// Does one thing, if source or sink are ready for one; says whether it did.
     pub(crate) fn step(&mut self, cx: &mut Context<'_>, source: &mut impl Leg, sink: &mut impl Leg) -> bool {
         match self.state {

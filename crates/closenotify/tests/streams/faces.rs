@@ -9,6 +9,26 @@ use testkit::executor::CountingWaker;
 use testkit::transport::ReadStep;
 use tokio::net::TcpStream;
 
+/// The page that names them is of use only as long as they are there.
+#[test]
+fn every_test_that_the_page_of_endings_names_is_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut tests = String::new();
+    for folder in ["tests/streams", "tests/ecosystem"] {
+        let Ok(files) = std::fs::read_dir(root.join(folder)) else { continue };
+        for file in files {
+            tests += &std::fs::read_to_string(file.unwrap().path()).unwrap();
+        }
+    }
+    let page = std::fs::read_to_string(root.join("src/ending.rs")).unwrap();
+    let words = |word: &&str| word.matches('_').count() > 2 && word.chars().all(|c| c == '_' || c.is_alphanumeric());
+    let names: Vec<_> = page.split('`').filter(words).collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        assert!(tests.contains(&format!("fn {name}(")), "no test is called {name}");
+    }
+}
+
 #[test]
 fn everything_may_cross_threads() {
     fn send_sync<T: Send + Sync + Unpin + 'static>() {}
@@ -97,5 +117,27 @@ fn the_transport_is_in_reach_and_comes_back() {
         assert_eq!(wire.written(), b"", "taking it is an abort");
         drop(transport);
         assert!(wire.is_write_dropped());
+    });
+}
+
+#[test]
+fn both_sides_export_the_same_keying_material_also_behind_the_end() {
+    by_hand(|| {
+        for (version, side) in EACH {
+            let Met { mut stream, wire, mut peer } = peer::meet(version, side);
+            let theirs = peer.export_keying_material([0; 32], b"EXPORTER-test", Some(b"context")).unwrap();
+            let ours = |stream: &TlsStream<peer::Wire>, context: &[u8]| {
+                stream.export_keying_material([0; 32], b"EXPORTER-test", Some(context)).unwrap()
+            };
+            assert_eq!(ours(&stream, b"context"), theirs);
+            assert_ne!(ours(&stream, b"another"), theirs);
+            assert!(stream.export_keying_material([0; 0], b"EXPORTER-test", None).is_err());
+
+            wire.push_data(peer::close_notify(&mut peer));
+            assert_eq!(peer::done(peer::read(&CountingWaker::new(), &mut stream, 1)), b"");
+            assert_eq!(ours(&stream, b"context"), theirs);
+            let (read, _write) = stream.into_split();
+            assert_eq!(read.export_keying_material([0; 32], b"EXPORTER-test", Some(b"context")).unwrap(), theirs);
+        }
     });
 }

@@ -4,7 +4,9 @@
 
 mod cancel;
 mod close;
+mod close_on_shutdown;
 mod end_tls;
+mod errors;
 mod faces;
 mod handshake;
 mod incident;
