@@ -34,6 +34,7 @@ pub(crate) fn run() -> Outcome {
                     "core",
                     "--",
                     "closing",
+                    "bytes",
                 ]))
             }
             "docs" => {

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used)] // an unwrap here is an assertion
 
+mod bytes;
 mod closing;
 mod cuts;
+mod drawn;
 mod handshake;
 mod incident;
 mod limits;
+mod model;
 mod noise;
 mod peer;
 mod violations;
