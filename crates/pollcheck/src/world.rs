@@ -192,6 +192,7 @@ impl World {
 
     fn wake_task(&self, task: usize, generation: u64) {
         let mut state = self.lock();
+        state.tasks[task].wakes += 1;
         let unpark = if state.tasks[task].generation == generation {
             state.tasks[task].woken = true;
             state.enqueue(task)
@@ -392,13 +393,16 @@ impl Slot {
 }
 
 /// What is known of one task.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct TaskState {
     pub(crate) name: String,
     pub(crate) done: bool,
     pub(crate) queued: bool,
     pub(crate) generation: u64,
     pub(crate) woken: bool,
+    pub(crate) wakes: u64,
+    /// The waker of the last poll.
+    pub(crate) waker: Weak<TaskWaker>,
 }
 
 /// A poll of a stream that is going on.
