@@ -148,6 +148,12 @@ impl World {
         self.lock().transport_wakes = false;
     }
 
+    /// Whether code of the user is being polled: a panic is then his.
+    pub(crate) fn is_polling(&self) -> bool {
+        let state = self.lock();
+        state.setting_up || state.polling.is_some()
+    }
+
     /// A line of the scenario in the history.
     pub(crate) fn note(&self, text: impl Into<String>) {
         self.lock().history.push(Event::Note(text.into()));
