@@ -131,6 +131,26 @@
 //! still be sending: a socket that is closed over unread data is reset, and the reset destroys what was on its way
 //! (`shutdown_and_drop_lose_what_is_in_flight`).
 //!
+//! # Under hyper, h2 and axum
+//!
+//! Such a library takes the stream over, and ends it by a shutdown and a drop. Give it a
+//! [`close_on_shutdown`](crate::TlsStream::close_on_shutdown): its shutdown is the whole close, and what it answers beside the
+//! stream says how the session ended (`an_answer_that_begins_after_the_stop_arrives_whole`,
+//! `a_graceful_shutdown_of_axum_delivers_the_answer_and_ends_clean`).
+//!
+//! - Do not take the stream back from hyper by `without_shutdown` or `into_parts` in order to close it yourself: what hyper had
+//!   not written yet is lost, and the close makes the rest look whole
+//!   (`without_shutdown_hyper_gives_the_stream_back_without_what_it_had_not_written`).
+//! - A server of HTTP should set `Truncation::AsEof`: requests have lengths, and curl and others leave without a close_notify.
+//!   With the default a hyper server over HTTP/2 ends no worse, but without a close_notify of its own
+//!   (`an_idle_client_that_leaves_without_close_notify_is_an_ordinary_end_where_we_say_so`).
+//! - A client of HTTP/1 should leave the default: an answer with a length is whole all the same
+//!   (`an_answer_with_a_length_is_whole_though_its_server_leaves_without_close_notify`), and one without is not.
+//! - hyper takes a client's half-close for a client that is gone, unless `half_close(true)` is set
+//!   (`a_request_that_ends_by_a_half_close_is_answered_when_hyper_is_told_to`).
+//! - h2 keeps the kind and the text of an error and loses its type, so over HTTP/2 [`is_truncation`] never finds one; the
+//!   ending does (`an_http_2_answer_that_is_cut_is_an_error_and_the_ending_says_why`).
+//!
 //! # Who writes what receiving makes us owe
 //!
 //! Receiving can make us owe the peer bytes: the answer to a KeyUpdate, the fatal alert that tells it what it did wrong.

@@ -5,7 +5,8 @@ use closenotify::{ReceivedEnding, SendError, SentEnding, WriteError};
 use std::io::{ErrorKind, IoSlice};
 use testkit::certs::TlsVersion;
 use testkit::executor::CountingWaker;
-use testkit::transport::{DoneStep, Polls, WriteStep};
+use testkit::transport::{DoneStep, Handle, Polls, ReadStep, WriteStep};
+use tokio::io::AsyncWrite;
 
 use crate::peer::{Side, read};
 
@@ -49,6 +50,43 @@ fn shutdown_is_alert_flush_fin_in_this_order_and_once() {
             assert_eq!(wire.take_written(), b"", "one close_notify");
             assert_eq!(waker.wakes(), 0);
             assert!(wire.unused_faults().is_empty());
+        }
+    });
+}
+
+/// h2 flushes while its shutdown is in flight (h2 issue 835): a flush then does a part of the shutdown's work, once.
+#[test]
+fn a_flush_while_a_shutdown_is_in_flight_is_a_part_of_it() {
+    fn check(wire: &Handle, peer: &mut rustls::Connection, stream: &mut (impl AsyncWrite + Unpin)) {
+        let waker = CountingWaker::new();
+        wire.push_write(WriteStep::Pending);
+        wire.push_flush(DoneStep::Pending);
+        wire.push_shutdown(DoneStep::Pending);
+        assert!(shutdown(&waker, stream).is_pending());
+        assert!(flush(&waker, stream).is_pending());
+        wire.release_write();
+        assert!(flush(&waker, stream).is_pending());
+        wire.release_flush();
+        done(flush(&waker, stream));
+        assert!(shutdown(&waker, stream).is_pending());
+        done(flush(&waker, stream));
+        wire.release_shutdown();
+        done(shutdown(&waker, stream));
+        done(flush(&waker, stream));
+        assert_eq!(peer::read_at(peer, &wire.written()), (Vec::new(), Ok(true)), "one close_notify");
+        assert!(wire.is_shut_down() && wire.unused_faults().is_empty());
+    }
+    by_hand(|| {
+        for (version, side) in EACH {
+            let Met { mut stream, wire, mut peer } = peer::meet(version, side);
+            check(&wire, &mut peer, &mut stream);
+            let Met { stream, wire, mut peer } = peer::meet(version, side);
+            let (_reader, mut writer) = stream.into_split();
+            check(&wire, &mut peer, &mut writer);
+            let Met { stream, wire, mut peer } = peer::meet(version, side);
+            wire.push_read(ReadStep::Eof);
+            let (mut io, _when) = stream.close_on_shutdown(closenotify::Linger::default());
+            check(&wire, &mut peer, &mut io);
         }
     });
 }
@@ -233,7 +271,7 @@ fn a_vectored_write_takes_all_slices_into_one_record() {
         for (version, side) in EACH {
             let Met { mut stream, wire, mut peer } = peer::meet(version, side);
             let waker = CountingWaker::new();
-            assert!(tokio::io::AsyncWrite::is_write_vectored(&stream));
+            assert!(stream.is_write_vectored());
             let slices = [IoSlice::new(b"he"), IoSlice::new(b""), IoSlice::new(b"llo "), IoSlice::new(b"world")];
             assert_eq!(done(write_vectored(&waker, &mut stream, &slices)), 11);
             assert_eq!(wire.write_sizes().len(), wire.polls().write as usize);

@@ -1,0 +1,134 @@
+//! Our streams under pollcheck: no rule of the poll contract is broken by either side, joined or split, in TLS 1.2 or 1.3,
+//! handshake included.
+
+#![allow(clippy::unwrap_used)] // an unwrap here is an assertion
+
+use closenotify::{SplitTransport, TlsAcceptor, TlsConnector, TlsStream};
+use pollcheck::{Check, Transport};
+use rustls::client::Resumption;
+use rustls::{ClientConfig, ServerConfig};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use testkit::certs::{Authority, TlsVersion};
+use tokio::io::{AsyncRead, AsyncWrite, Join, ReadBuf, ReadHalf, WriteHalf, join};
+
+/// pollcheck's transport, as one that splits.
+struct Wire(Transport);
+
+impl SplitTransport for Wire {
+    type ReadHalf = ReadHalf<Transport>;
+    type WriteHalf = WriteHalf<Transport>;
+
+    #[expect(clippy::disallowed_methods, reason = "one thread polls, so that no lock is ever waited for")]
+    fn split(self) -> (Self::ReadHalf, Self::WriteHalf) {
+        tokio::io::split(self.0)
+    }
+
+    fn reunite(read: Self::ReadHalf, write: Self::WriteHalf) -> Self {
+        Self(read.unsplit(write))
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+fn split(stream: TlsStream<Wire>) -> Join<closenotify::ReadHalf<Wire>, closenotify::WriteHalf<Wire>> {
+    let (read, write) = stream.into_split();
+    join(read, write)
+}
+
+fn configs(version: TlsVersion) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+    let authority = Authority::new();
+    let mut client = ClientConfig::clone(&authority.client_config(version));
+    // Each run must do the same as the one before.
+    client.resumption = Resumption::disabled();
+    (authority.server_config(version), Arc::new(client))
+}
+
+/// Handshakes need a clock to set their deadline by; nobody drives it, so that none passes.
+fn with_clock(check: impl FnOnce()) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let _entered = runtime.enter();
+    check();
+}
+
+/// Fewer schedules than pollcheck's own default: each run costs a handshake.
+fn settings() -> Check {
+    Check::new().depth(3).deviations(30).random_runs(10).step_bound(100_000)
+}
+
+fn joined(version: TlsVersion) {
+    with_clock(|| {
+        let (server, client) = configs(version);
+        let report = settings().pair_async(|left, right| {
+            let connect = TlsConnector::from(Arc::clone(&client)).connect("localhost".try_into().unwrap(), left);
+            (connect, TlsAcceptor::from(Arc::clone(&server)).accept(right))
+        });
+        report.assert_clean();
+    });
+}
+
+fn in_halves(version: TlsVersion) {
+    with_clock(|| {
+        let (server, client) = configs(version);
+        let report = settings().pair_async(|left, right| {
+            let connect = TlsConnector::from(Arc::clone(&client)).connect("localhost".try_into().unwrap(), Wire(left));
+            let accept = TlsAcceptor::from(Arc::clone(&server)).accept(Wire(right));
+            (async { connect.await.map(|stream| split(stream.into())) }, async {
+                accept.await.map(|stream| split(stream.into()))
+            })
+        });
+        report.assert_clean();
+    });
+}
+
+#[test]
+fn no_finding_on_joined_streams_in_tls_1_2() {
+    joined(TlsVersion::V12);
+}
+
+#[test]
+fn no_finding_on_joined_streams_in_tls_1_3() {
+    joined(TlsVersion::V13);
+}
+
+#[test]
+fn no_finding_on_halves_in_tls_1_2() {
+    in_halves(TlsVersion::V12);
+}
+
+#[test]
+fn no_finding_on_halves_in_tls_1_3() {
+    in_halves(TlsVersion::V13);
+}
