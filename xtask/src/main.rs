@@ -7,6 +7,7 @@
 mod ci;
 mod deny;
 mod deps;
+mod fuzz;
 mod peers;
 mod readme;
 mod shell;
@@ -46,9 +47,11 @@ enum Command {
     ///
     /// Advisories are checked only where their database can be reached; otherwise that is said.
     Deny,
+    /// Build the fuzz targets with stable Rust and run each for a bounded number of inputs; needs a C++ compiler
+    FuzzSmoke,
     /// Run the README's commands: start the demo, run the curl line that it prints, stop it with SIGTERM
     Readme,
-    /// Everything that must hold before a change is taken: fmt, clippy, deps, test, docs, deny, readme
+    /// Everything that must hold before a change is taken: fmt, clippy, deps, test, panics, fuzz-smoke, docs, deny, readme
     ///
     /// Prints each step's name and duration, and stops at the first failure.
     Ci,
@@ -71,6 +74,7 @@ fn run(command: Command) -> Outcome {
         Command::Peers => peers::install_missing(),
         Command::Deps => deps::run(),
         Command::Deny => deny::run(),
+        Command::FuzzSmoke => fuzz::smoke(),
         Command::Readme => readme::run(),
         Command::Ci => ci::run(),
     }
