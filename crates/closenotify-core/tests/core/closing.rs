@@ -192,3 +192,84 @@ fn dropping_the_sender_says_nothing() {
         assert_eq!(peer::read_at(&mut peer, b""), (Vec::new(), Ok(false)));
     }
 }
+
+/// Tickets come whenever the server likes, behind our close too.
+#[test]
+fn tickets_behind_our_close_do_not_spoil_the_end() {
+    let configs = peer::Configs::of(TlsVersion::V13);
+    let mut server = configs.server.clone();
+    server.send_tls13_tickets = 3;
+    let Met { ours, mut peer, mut input } = peer::meet_with(server, configs.client.clone(), Side::Client);
+    assert!(!input.is_empty(), "the tickets");
+    let mut receiver = ours.receiver;
+    let mut output = BytesMut::new();
+    assert_eq!(ours.sender.close(&mut output), SentEnding::CloseNotify);
+    input.extend_from_slice(&peer::close_notify(&mut peer));
+    let read = peer::read_all(&mut receiver, &mut input, 100, &mut Vec::new());
+    assert_eq!(read, (Read::Ended, false));
+    assert_eq!(receiver.ending(), Some(&ReceivedEnding::CloseNotify { trailing: 0 }));
+    assert_eq!(peer::read_at(&mut peer, &output), (Vec::new(), Ok(true)));
+}
+
+/// RFC 9846 section 6.1: what a JDK sends in front of its close_notify is read over.
+#[test]
+fn user_canceled_in_front_of_a_close_notify_is_no_end() {
+    for (version, side) in EACH {
+        let Met { mut ours, peer, mut input } = peer::meet(version, side);
+        let mut forge = Forge::new(peer);
+        input.extend_from_slice(&forge.record(ContentType::Alert, &[WARNING, 90]));
+        input.extend_from_slice(&forge.record(ContentType::ApplicationData, b"still here"));
+        assert_eq!(peer::read(&mut ours, &mut input), (b"still here".to_vec(), Read::NeedInput, false));
+        input.extend_from_slice(&forge.record(ContentType::Alert, &[WARNING, 0]));
+        assert_eq!(peer::read(&mut ours, &mut input).1, Read::Ended);
+        assert_eq!(ours.receiver.ending(), Some(&ReceivedEnding::CloseNotify { trailing: 0 }));
+        assert_eq!(ours.sender.failed(), None);
+    }
+}
+
+#[test]
+fn a_renegotiation_is_refused_before_our_close_and_passed_over_behind_it() {
+    const NO_RENEGOTIATION: u8 = 100;
+    for closed_first in [false, true] {
+        let Met { ours, peer, mut input } = peer::meet(TlsVersion::V12, Side::Client);
+        let (mut receiver, mut sender) = (ours.receiver, Some(ours.sender));
+        let mut forge = Forge::new(peer);
+        let mut output = BytesMut::new();
+        if closed_first {
+            sender.take().map(|sender| sender.close(&mut output)).unwrap();
+            assert_eq!(forge.open(&output.split()), [(ContentType::Alert, vec![WARNING, 0])]);
+        }
+        // A HelloRequest.
+        input.extend_from_slice(&forge.record(ContentType::Handshake, &[0, 0, 0, 0]));
+        let owed = peer::read_all(&mut receiver, &mut input, 100, &mut Vec::new());
+        assert_eq!(owed, (Read::NeedInput, !closed_first));
+        if let Some(sender) = &mut sender {
+            sender.take_owed(&mut output);
+            assert_eq!(forge.open(&output.split()), [(ContentType::Alert, vec![WARNING, NO_RENEGOTIATION])]);
+            assert_eq!(sender.failed(), None);
+        }
+        input.extend_from_slice(&forge.record(ContentType::Alert, &[WARNING, 0]));
+        assert_eq!(peer::read_all(&mut receiver, &mut input, 100, &mut Vec::new()), (Read::Ended, false));
+        assert_eq!(receiver.ending(), Some(&ReceivedEnding::CloseNotify { trailing: 0 }));
+    }
+}
+
+/// RFC 5246 section 7.2.1: since TLS 1.1 an unclean close does not take the session's resumption away.
+#[test]
+fn a_session_that_was_cut_can_be_resumed() {
+    for version in TlsVersion::EACH {
+        let configs = peer::Configs::of(version);
+        let (mut server, mut client) = (configs.server.clone(), configs.client.clone());
+        server.send_tls13_tickets = 1;
+        client.resumption = rustls::client::Resumption::in_memory_sessions(8);
+        for expected in [false, true] {
+            let Met { mut ours, mut peer, mut input } = peer::meet_with(server.clone(), client.clone(), Side::Client);
+            assert_eq!(ours.facts.resumed(), expected, "{version:?}");
+            input.extend_from_slice(&peer::data(&mut peer, b"cut"));
+            let (plaintext, last, _) = peer::read(&mut ours, &mut input);
+            assert_eq!((plaintext.as_slice(), last), (&b"cut"[..], Read::NeedInput));
+            ours.receiver.transport_ended(TransportEnd::Eof, &input);
+            assert_eq!(ours.receiver.ending().unwrap().word(), "truncated_boundary");
+        }
+    }
+}
