@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::shell::{self, Failure, Outcome, cargo};
-use crate::{deny, deps, fuzz, readme, test};
+use crate::{cases, deny, deps, fuzz, readme, test};
 
 /// Runs every step; stops at the first that fails, and names it.
 pub(crate) fn run() -> Outcome {
@@ -19,6 +19,7 @@ pub(crate) fn run() -> Outcome {
                 shell::run(cargo(&arguments))
             }
             "deps" => deps::run(),
+            "cases" => cases::run(),
             "test" => test::run(&[]).map(|tests| sum = Some(tests)),
             // The workspace builds rustls without its assertions (see Cargo.toml); here the core must stand them.
             "panics" => {
@@ -65,4 +66,4 @@ pub(crate) fn run() -> Outcome {
     Ok(())
 }
 
-const STEPS: [&str; 9] = ["fmt", "clippy", "deps", "test", "panics", "fuzz-smoke", "docs", "deny", "readme"];
+const STEPS: [&str; 10] = ["fmt", "clippy", "deps", "cases", "test", "panics", "fuzz-smoke", "docs", "deny", "readme"];

@@ -4,6 +4,7 @@
 //! a word on what to do.
 #![allow(clippy::print_stdout, reason = "a script talks on standard output")]
 
+mod cases;
 mod ci;
 mod deny;
 mod deps;
@@ -43,6 +44,8 @@ enum Command {
     Peers,
     /// Check the rules between our crates: who may depend on whom, who may name what
     Deps,
+    /// Compare docs/cases.md with the tests: what a case names exists, and says so
+    Cases,
     /// Check licences, banned and doubled crates, and sources with cargo-deny; installs it when missing
     ///
     /// Advisories are checked only where their database can be reached; otherwise that is said.
@@ -51,7 +54,7 @@ enum Command {
     FuzzSmoke,
     /// Run the README's commands: start the demo, run the curl line that it prints, stop it with SIGTERM
     Readme,
-    /// Everything that must hold before a change is taken: fmt, clippy, deps, test, panics, fuzz-smoke, docs, deny, readme
+    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, test, panics, fuzz-smoke, docs, deny, readme
     ///
     /// Prints each step's name and duration, and stops at the first failure.
     Ci,
@@ -73,6 +76,7 @@ fn run(command: Command) -> Outcome {
         Command::Test { arguments } => test::run(&arguments).map(|_| ()),
         Command::Peers => peers::install_missing(),
         Command::Deps => deps::run(),
+        Command::Cases => cases::run(),
         Command::Deny => deny::run(),
         Command::FuzzSmoke => fuzz::smoke(),
         Command::Readme => readme::run(),

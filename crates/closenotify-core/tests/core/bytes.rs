@@ -15,6 +15,7 @@ fn pieces() -> impl Strategy<Value = Vec<Piece>> {
     vec(piece.prop_map(|(kind, payload)| Piece::of(kind, &payload)), 0..12)
 }
 
+/// docs/cases.md R07
 #[test]
 fn no_bytes_behind_a_handshake_panic_or_blame_the_caller() {
     let cases = (0..EACH.len(), any::<bool>(), pieces(), vec(any::<u8>(), 0..6));

@@ -8,6 +8,7 @@ use rustls::ContentType;
 use std::io::IoSlice;
 use testkit::certs::TlsVersion;
 
+/// docs/cases.md L05
 #[test]
 fn close_is_one_warning_behind_all_data() {
     for (version, side) in EACH {
@@ -41,6 +42,7 @@ fn close_is_clean_to_a_peer_and_reading_goes_on() {
     }
 }
 
+/// docs/cases.md R08, L01
 #[test]
 fn the_peers_close_does_not_end_our_sending() {
     for (version, side) in EACH {
@@ -55,6 +57,7 @@ fn the_peers_close_does_not_end_our_sending() {
     }
 }
 
+/// docs/cases.md O05
 #[test]
 fn nothing_is_owed_after_our_close_whatever_arrives() {
     type Arrival = fn(&mut Forge) -> Vec<u8>;
@@ -94,6 +97,7 @@ fn nothing_is_owed_after_our_close_whatever_arrives() {
     }
 }
 
+/// docs/cases.md O18
 #[test]
 fn a_key_update_after_our_close_is_followed_and_not_answered() {
     for side in [Side::Client, Side::Server] {
@@ -112,6 +116,7 @@ fn a_key_update_after_our_close_is_followed_and_not_answered() {
     }
 }
 
+/// docs/cases.md R38
 #[test]
 fn a_key_update_is_answered_once_through_what_the_sender_owes() {
     for side in [Side::Client, Side::Server] {
@@ -158,6 +163,7 @@ fn an_answer_that_was_not_taken_goes_in_front_of_the_next_write_and_the_close() 
     }
 }
 
+/// docs/cases.md R45
 #[test]
 fn a_received_fatal_alert_ends_both_directions_without_a_word_of_ours() {
     for (version, side) in EACH {
@@ -194,6 +200,7 @@ fn dropping_the_sender_says_nothing() {
 }
 
 /// Tickets come whenever the server likes, behind our close too.
+/// docs/cases.md O07
 #[test]
 fn tickets_behind_our_close_do_not_spoil_the_end() {
     let configs = peer::Configs::of(TlsVersion::V13);
@@ -212,6 +219,7 @@ fn tickets_behind_our_close_do_not_spoil_the_end() {
 }
 
 /// RFC 9846 section 6.1: what a JDK sends in front of its close_notify is read over.
+/// docs/cases.md O13
 #[test]
 fn user_canceled_in_front_of_a_close_notify_is_no_end() {
     for (version, side) in EACH {
@@ -227,6 +235,7 @@ fn user_canceled_in_front_of_a_close_notify_is_no_end() {
     }
 }
 
+/// docs/cases.md O17
 #[test]
 fn a_renegotiation_is_refused_before_our_close_and_passed_over_behind_it() {
     const NO_RENEGOTIATION: u8 = 100;
@@ -255,6 +264,7 @@ fn a_renegotiation_is_refused_before_our_close_and_passed_over_behind_it() {
 }
 
 /// RFC 5246 section 7.2.1: since TLS 1.1 an unclean close does not take the session's resumption away.
+/// docs/cases.md O02, O15, J03, H04
 #[test]
 fn a_session_that_was_cut_can_be_resumed() {
     for version in TlsVersion::EACH {
