@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::shell::{self, Failure, Outcome, cargo};
-use crate::{deny, deps, readme, test};
+use crate::{cases, deny, deps, fuzz, readme, test};
 
 /// Runs every step; stops at the first that fails, and names it.
 pub(crate) fn run() -> Outcome {
@@ -19,6 +19,7 @@ pub(crate) fn run() -> Outcome {
                 shell::run(cargo(&arguments))
             }
             "deps" => deps::run(),
+            "cases" => cases::run(),
             "test" => test::run(&[]).map(|tests| sum = Some(tests)),
             // The workspace builds rustls without its assertions (see Cargo.toml); here the core must stand them.
             "panics" => {
@@ -37,6 +38,7 @@ pub(crate) fn run() -> Outcome {
                     "bytes",
                 ]))
             }
+            "fuzz-smoke" => fuzz::smoke(),
             "docs" => {
                 let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
                 doc.env("RUSTDOCFLAGS", "-D warnings");
@@ -56,7 +58,7 @@ pub(crate) fn run() -> Outcome {
     }
     println!();
     for (name, took) in times {
-        println!("{name:8}{:7.1} s", took.as_secs_f64());
+        println!("{name:10}{:7.1} s", took.as_secs_f64());
     }
     if let Some(sum) = sum {
         println!("{sum}");
@@ -64,4 +66,4 @@ pub(crate) fn run() -> Outcome {
     Ok(())
 }
 
-const STEPS: [&str; 8] = ["fmt", "clippy", "deps", "test", "panics", "docs", "deny", "readme"];
+const STEPS: [&str; 10] = ["fmt", "clippy", "deps", "cases", "test", "panics", "fuzz-smoke", "docs", "deny", "readme"];

@@ -4,9 +4,11 @@
 //! a word on what to do.
 #![allow(clippy::print_stdout, reason = "a script talks on standard output")]
 
+mod cases;
 mod ci;
 mod deny;
 mod deps;
+mod fuzz;
 mod peers;
 mod readme;
 mod shell;
@@ -42,13 +44,17 @@ enum Command {
     Peers,
     /// Check the rules between our crates: who may depend on whom, who may name what
     Deps,
+    /// Compare docs/cases.md with the tests: what a case names exists, and says so
+    Cases,
     /// Check licences, banned and doubled crates, and sources with cargo-deny; installs it when missing
     ///
     /// Advisories are checked only where their database can be reached; otherwise that is said.
     Deny,
+    /// Build the fuzz targets with stable Rust and run each for a bounded number of inputs; needs a C++ compiler
+    FuzzSmoke,
     /// Run the README's commands: start the demo, run the curl line that it prints, stop it with SIGTERM
     Readme,
-    /// Everything that must hold before a change is taken: fmt, clippy, deps, test, docs, deny, readme
+    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, test, panics, fuzz-smoke, docs, deny, readme
     ///
     /// Prints each step's name and duration, and stops at the first failure.
     Ci,
@@ -70,7 +76,9 @@ fn run(command: Command) -> Outcome {
         Command::Test { arguments } => test::run(&arguments).map(|_| ()),
         Command::Peers => peers::install_missing(),
         Command::Deps => deps::run(),
+        Command::Cases => cases::run(),
         Command::Deny => deny::run(),
+        Command::FuzzSmoke => fuzz::smoke(),
         Command::Readme => readme::run(),
         Command::Ci => ci::run(),
     }

@@ -39,6 +39,7 @@ pub(crate) fn walk(input: &[u8]) -> Walk {
 mod tests {
     use super::*;
 
+    /// docs/cases.md R56
     #[test]
     fn a_record_ends_where_its_header_says_whatever_follows() {
         let record = [23, 3, 3, 0, 4, 1, 2, 3, 4];

@@ -113,11 +113,13 @@ fn in_halves(version: TlsVersion) {
     });
 }
 
+/// docs/cases.md N06
 #[test]
 fn no_finding_on_joined_streams_in_tls_1_2() {
     joined(TlsVersion::V12);
 }
 
+/// docs/cases.md R35
 #[test]
 fn no_finding_on_joined_streams_in_tls_1_3() {
     joined(TlsVersion::V13);
@@ -128,6 +130,7 @@ fn no_finding_on_halves_in_tls_1_2() {
     in_halves(TlsVersion::V12);
 }
 
+/// docs/cases.md L09
 #[test]
 fn no_finding_on_halves_in_tls_1_3() {
     in_halves(TlsVersion::V13);

@@ -47,6 +47,7 @@ fn send_close_notify(stream: &mut Stream) -> io::Result<()> {
     stream.conn.complete_io(&mut stream.sock).map(|_| ())
 }
 
+/// docs/cases.md O10
 #[test]
 fn client_sees_close_notify_then_fin() {
     for version in TlsVersion::EACH {

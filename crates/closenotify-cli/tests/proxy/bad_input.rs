@@ -101,6 +101,7 @@ fn each_failed_handshake_has_its_word_and_its_alert() {
     proxy.stop();
 }
 
+/// docs/cases.md R58
 #[test]
 fn handshake_that_never_comes_ends_at_its_deadline() {
     let mut proxy = Proxy::start(nobody(), &["--handshake-timeout", "200ms"]);

@@ -157,6 +157,7 @@ https.get({...options, agent, path: more[0]}, answer => {
 }).on('error', failed);
 ";
 
+/// docs/cases.md C02, N08
 #[test]
 fn curl_closes_with_close_notify_and_its_answers_are_whole() {
     let mut site = Site::new(&[]);
@@ -213,6 +214,7 @@ fn curl_gets_an_early_answer_whole_while_it_uploads() {
     site.stop();
 }
 
+/// docs/cases.md P08
 #[test]
 fn http_client_of_python_never_sends_close_notify() {
     for (policy, kept) in [("strict", CUT), ("tolerant", ["truncated_boundary", "close_notify", "fin", "fin"])] {
@@ -236,6 +238,7 @@ fn http_client_of_python_never_sends_close_notify() {
     }
 }
 
+/// docs/cases.md N01
 #[test]
 fn unwrap_of_python_is_a_clean_close() {
     let mut site = Site::new(&[]);
@@ -259,6 +262,7 @@ stream.unwrap().close()
     site.stop();
 }
 
+/// docs/cases.md N01
 #[test]
 fn s_client_answers_our_close_notify_with_its_own() {
     let mut site = Site::new(&[]);
@@ -303,6 +307,7 @@ fn gnutls_cli_half_closes_and_gets_its_answer() {
     site.stop();
 }
 
+/// docs/cases.md P01
 #[test]
 fn https_of_node_closes_clean_where_the_server_closes_and_else_by_fin_alone() {
     let mut site = Site::new(&[]);
@@ -323,6 +328,7 @@ fn https_of_node_closes_clean_where_the_server_closes_and_else_by_fin_alone() {
     site.stop();
 }
 
+/// docs/cases.md P02
 #[test]
 fn tls_of_node_half_closes_and_gets_its_answer() {
     let mut site = Site::new(&[]);
@@ -343,6 +349,7 @@ stream.on('end', () => console.log(answer));
     site.stop();
 }
 
+/// docs/cases.md R50, V01
 #[test]
 fn half_closed_request_gets_its_whole_answer() {
     let mut site = Site::new(&[]);

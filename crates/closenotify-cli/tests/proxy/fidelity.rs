@@ -15,6 +15,7 @@ const ANSWERS: [&str; 3] = ["read-until-end", "send:answer", "close"];
 
 const CLEAN: [&str; 4] = ["close_notify", "close_notify", "fin", "fin"];
 
+/// docs/cases.md R62, J02, N10, V01, V04
 #[test]
 fn client_close_notify_is_upstream_fin_and_the_answer_flows() {
     let without_fin = ["send:hello", "close_notify", "read-until-end"];
@@ -42,6 +43,7 @@ fn nothing_behind_a_close_notify_reaches_the_upstream() {
     }
 }
 
+/// docs/cases.md R41, C03, V08
 #[test]
 fn client_fin_without_close_notify_is_an_upstream_reset() {
     Play::new(&["send:hello+fin", "read-until-end"], &["read-until-end"]).in_each_version(|seen| {
@@ -52,6 +54,7 @@ fn client_fin_without_close_notify_is_an_upstream_reset() {
     });
 }
 
+/// docs/cases.md V08
 #[test]
 fn client_fin_without_close_notify_is_an_upstream_fin_where_tolerated_and_still_told() {
     let play = Play::new(&["send:hello+fin", "read-until-end"], &ANSWERS).options(&["--truncation", "tolerant"]);
@@ -143,6 +146,7 @@ fn client_reset_is_an_upstream_reset() {
     }
 }
 
+/// docs/cases.md R39, L15
 #[test]
 fn upstream_fin_is_close_notify_and_fin_and_the_client_goes_on_sending() {
     let client = ["send:hello", "read-until-end", "send: and more", "close_notify+fin"];
@@ -155,6 +159,7 @@ fn upstream_fin_is_close_notify_and_fin_and_the_client_goes_on_sending() {
     });
 }
 
+/// docs/cases.md H20
 #[test]
 fn upstream_reset_is_what_had_arrived_and_a_reset_without_close_notify() {
     let client = ["send:hello", "read-until-end"];
@@ -175,6 +180,7 @@ fn upstream_reset_behind_the_client_close_notify_does_not_look_like_an_end() {
     });
 }
 
+/// docs/cases.md V03
 #[test]
 fn client_reset_behind_its_close_notify_is_an_upstream_reset_though_the_upstream_is_silent() {
     for version in TlsVersion::EACH {
@@ -202,6 +208,7 @@ fn client_reset_behind_its_close_notify_is_an_upstream_reset_though_the_upstream
     }
 }
 
+/// docs/cases.md L17, V02
 #[test]
 fn client_reset_behind_its_close_notify_keeps_the_close_notify() {
     for version in TlsVersion::EACH {

@@ -59,6 +59,7 @@ fn record(t: usize) -> Vec<u8> {
     [&[23, 3, 3, 0, 59][..], &[0xee; 59]].concat()[..t].to_vec()
 }
 
+/// docs/cases.md R01
 #[test]
 fn bytes_behind_a_close_notify_cost_no_poll_and_no_cpu_while_the_socket_stays_open() {
     for version in TlsVersion::EACH {
@@ -95,6 +96,7 @@ fn bytes_behind_a_close_notify_cost_no_poll_and_no_cpu_while_the_socket_stays_op
     }
 }
 
+/// docs/cases.md H07
 #[test]
 fn bytes_that_come_later_behind_a_close_notify_are_looked_at_sixteen_times_and_no_more() {
     for version in TlsVersion::EACH {

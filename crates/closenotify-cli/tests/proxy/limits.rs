@@ -44,6 +44,7 @@ fn idle_session_is_reset_on_both_sides_without_close_notify() {
     });
 }
 
+/// docs/cases.md R61, J02
 #[test]
 fn upstream_that_never_answers_a_half_closed_client_is_reset_and_so_is_the_client() {
     for version in TlsVersion::EACH {
@@ -79,6 +80,7 @@ fn client_that_never_ends_behind_a_whole_answer_keeps_it_and_the_upstream_is_res
     }
 }
 
+/// docs/cases.md R53
 #[test]
 fn drain_deadline_resets_what_still_runs_and_the_exit_code_tells() {
     for version in TlsVersion::EACH {

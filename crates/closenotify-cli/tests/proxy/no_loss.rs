@@ -15,6 +15,7 @@ const FOUR_MIB: &str = "2b07811057df887086f06a67edc6ebf911de8b6741156e7a2eb1416a
 
 const CLEAN: [&str; 4] = ["close_notify", "close_notify", "fin", "fin"];
 
+/// docs/cases.md N04
 #[test]
 fn answer_outlives_client_bytes_that_nobody_reads() {
     // 4 KiB behind the close_notify, in a segment of their own: they lie unread in the proxy's socket when it closes.
@@ -39,6 +40,7 @@ fn answer_reaches_a_client_that_starts_to_read_late() {
     });
 }
 
+/// docs/cases.md O09
 #[test]
 fn upload_of_a_client_that_closes_at_once_arrives_whole() {
     // The answer's first bytes are read so that nothing lies unread in the client's socket, which its kernel would answer
@@ -51,6 +53,7 @@ fn upload_of_a_client_that_closes_at_once_arrives_whole() {
     });
 }
 
+/// docs/cases.md H03
 #[test]
 fn both_ways_at_once_arrive_whole() {
     let client = ["send-size:4194304", "close_notify", "read-until-end"];
@@ -98,6 +101,7 @@ fn early_answer_ends_clean_while_its_upload_is_read_by_nobody() {
     }
 }
 
+/// docs/cases.md N09
 #[test]
 fn answer_of_an_upstream_that_is_gone_ends_clean_while_the_client_uploads() {
     for version in TlsVersion::EACH {

@@ -8,6 +8,7 @@ use rustls::ContentType;
 use std::io::IoSlice;
 use testkit::certs::TlsVersion;
 
+/// docs/cases.md L05
 #[test]
 fn close_is_one_warning_behind_all_data() {
     for (version, side) in EACH {
@@ -41,6 +42,7 @@ fn close_is_clean_to_a_peer_and_reading_goes_on() {
     }
 }
 
+/// docs/cases.md R08, L01
 #[test]
 fn the_peers_close_does_not_end_our_sending() {
     for (version, side) in EACH {
@@ -55,6 +57,7 @@ fn the_peers_close_does_not_end_our_sending() {
     }
 }
 
+/// docs/cases.md O05
 #[test]
 fn nothing_is_owed_after_our_close_whatever_arrives() {
     type Arrival = fn(&mut Forge) -> Vec<u8>;
@@ -94,6 +97,7 @@ fn nothing_is_owed_after_our_close_whatever_arrives() {
     }
 }
 
+/// docs/cases.md O18
 #[test]
 fn a_key_update_after_our_close_is_followed_and_not_answered() {
     for side in [Side::Client, Side::Server] {
@@ -112,6 +116,7 @@ fn a_key_update_after_our_close_is_followed_and_not_answered() {
     }
 }
 
+/// docs/cases.md R38
 #[test]
 fn a_key_update_is_answered_once_through_what_the_sender_owes() {
     for side in [Side::Client, Side::Server] {
@@ -158,6 +163,7 @@ fn an_answer_that_was_not_taken_goes_in_front_of_the_next_write_and_the_close() 
     }
 }
 
+/// docs/cases.md R45
 #[test]
 fn a_received_fatal_alert_ends_both_directions_without_a_word_of_ours() {
     for (version, side) in EACH {
@@ -190,5 +196,90 @@ fn dropping_the_sender_says_nothing() {
         assert_eq!(plaintext, b"still here");
         // What the peer sees is a transport that ended: no close_notify.
         assert_eq!(peer::read_at(&mut peer, b""), (Vec::new(), Ok(false)));
+    }
+}
+
+/// Tickets come whenever the server likes, behind our close too.
+/// docs/cases.md O07
+#[test]
+fn tickets_behind_our_close_do_not_spoil_the_end() {
+    let configs = peer::Configs::of(TlsVersion::V13);
+    let mut server = configs.server.clone();
+    server.send_tls13_tickets = 3;
+    let Met { ours, mut peer, mut input } = peer::meet_with(server, configs.client.clone(), Side::Client);
+    assert!(!input.is_empty(), "the tickets");
+    let mut receiver = ours.receiver;
+    let mut output = BytesMut::new();
+    assert_eq!(ours.sender.close(&mut output), SentEnding::CloseNotify);
+    input.extend_from_slice(&peer::close_notify(&mut peer));
+    let read = peer::read_all(&mut receiver, &mut input, 100, &mut Vec::new());
+    assert_eq!(read, (Read::Ended, false));
+    assert_eq!(receiver.ending(), Some(&ReceivedEnding::CloseNotify { trailing: 0 }));
+    assert_eq!(peer::read_at(&mut peer, &output), (Vec::new(), Ok(true)));
+}
+
+/// RFC 9846 section 6.1: what a JDK sends in front of its close_notify is read over.
+/// docs/cases.md O13
+#[test]
+fn user_canceled_in_front_of_a_close_notify_is_no_end() {
+    for (version, side) in EACH {
+        let Met { mut ours, peer, mut input } = peer::meet(version, side);
+        let mut forge = Forge::new(peer);
+        input.extend_from_slice(&forge.record(ContentType::Alert, &[WARNING, 90]));
+        input.extend_from_slice(&forge.record(ContentType::ApplicationData, b"still here"));
+        assert_eq!(peer::read(&mut ours, &mut input), (b"still here".to_vec(), Read::NeedInput, false));
+        input.extend_from_slice(&forge.record(ContentType::Alert, &[WARNING, 0]));
+        assert_eq!(peer::read(&mut ours, &mut input).1, Read::Ended);
+        assert_eq!(ours.receiver.ending(), Some(&ReceivedEnding::CloseNotify { trailing: 0 }));
+        assert_eq!(ours.sender.failed(), None);
+    }
+}
+
+/// docs/cases.md O17
+#[test]
+fn a_renegotiation_is_refused_before_our_close_and_passed_over_behind_it() {
+    const NO_RENEGOTIATION: u8 = 100;
+    for closed_first in [false, true] {
+        let Met { ours, peer, mut input } = peer::meet(TlsVersion::V12, Side::Client);
+        let (mut receiver, mut sender) = (ours.receiver, Some(ours.sender));
+        let mut forge = Forge::new(peer);
+        let mut output = BytesMut::new();
+        if closed_first {
+            sender.take().map(|sender| sender.close(&mut output)).unwrap();
+            assert_eq!(forge.open(&output.split()), [(ContentType::Alert, vec![WARNING, 0])]);
+        }
+        // A HelloRequest.
+        input.extend_from_slice(&forge.record(ContentType::Handshake, &[0, 0, 0, 0]));
+        let owed = peer::read_all(&mut receiver, &mut input, 100, &mut Vec::new());
+        assert_eq!(owed, (Read::NeedInput, !closed_first));
+        if let Some(sender) = &mut sender {
+            sender.take_owed(&mut output);
+            assert_eq!(forge.open(&output.split()), [(ContentType::Alert, vec![WARNING, NO_RENEGOTIATION])]);
+            assert_eq!(sender.failed(), None);
+        }
+        input.extend_from_slice(&forge.record(ContentType::Alert, &[WARNING, 0]));
+        assert_eq!(peer::read_all(&mut receiver, &mut input, 100, &mut Vec::new()), (Read::Ended, false));
+        assert_eq!(receiver.ending(), Some(&ReceivedEnding::CloseNotify { trailing: 0 }));
+    }
+}
+
+/// RFC 5246 section 7.2.1: since TLS 1.1 an unclean close does not take the session's resumption away.
+/// docs/cases.md O02, O15, J03, H04
+#[test]
+fn a_session_that_was_cut_can_be_resumed() {
+    for version in TlsVersion::EACH {
+        let configs = peer::Configs::of(version);
+        let (mut server, mut client) = (configs.server.clone(), configs.client.clone());
+        server.send_tls13_tickets = 1;
+        client.resumption = rustls::client::Resumption::in_memory_sessions(8);
+        for expected in [false, true] {
+            let Met { mut ours, mut peer, mut input } = peer::meet_with(server.clone(), client.clone(), Side::Client);
+            assert_eq!(ours.facts.resumed(), expected, "{version:?}");
+            input.extend_from_slice(&peer::data(&mut peer, b"cut"));
+            let (plaintext, last, _) = peer::read(&mut ours, &mut input);
+            assert_eq!((plaintext.as_slice(), last), (&b"cut"[..], Read::NeedInput));
+            ours.receiver.transport_ended(TransportEnd::Eof, &input);
+            assert_eq!(ours.receiver.ending().unwrap().word(), "truncated_boundary");
+        }
     }
 }

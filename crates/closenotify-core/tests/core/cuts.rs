@@ -247,6 +247,7 @@ fn a_cut_is_a_truncation_everywhere_but_behind_the_alert_tls12_server() {
     run(EACH[1].0, EACH[1].1);
 }
 
+/// docs/cases.md R14
 #[test]
 fn a_cut_is_a_truncation_everywhere_but_behind_the_alert_tls13_client() {
     run(EACH[2].0, EACH[2].1);
@@ -279,6 +280,7 @@ fn large_records_arrive_whole_whatever_the_chunks() {
 }
 
 /// Plaintext that waits for a reader with a small buffer is delivered though the transport has ended behind it.
+/// docs/cases.md J04, N07
 #[test]
 fn data_that_waits_is_delivered_before_the_truncation() {
     for (version, side) in EACH {

@@ -99,6 +99,7 @@ fn a_handshake_fed_byte_by_byte_completes_with_the_last_byte() {
 }
 
 /// Before there are keys it is plaintext, and could be anybody's: never a clean end, always an end.
+/// docs/cases.md R11
 #[test]
 fn a_close_notify_at_any_stage_is_an_error() {
     const CLOSE_NOTIFY: [u8; 7] = [0x15, 3, 3, 0, 2, 1, 0];
@@ -131,6 +132,7 @@ fn a_close_notify_at_any_stage_is_an_error() {
 }
 
 /// The level makes no difference, nor the version of the record.
+/// docs/cases.md R10
 #[test]
 fn a_first_record_that_is_an_alert_is_that_alert() {
     for (version, side) in EACH {
@@ -195,6 +197,7 @@ fn a_refused_certificate_reaches_the_peer_as_an_alert() {
 }
 
 /// Early data could be replayed and this crate has no way to say so: the client is told to send it again.
+/// docs/cases.md R17, R26, H06
 #[test]
 fn early_data_is_not_accepted_and_not_lost() {
     let authority = Authority::new();

@@ -36,6 +36,7 @@ fn ends_clean_whatever_is_behind(version: TlsVersion, side: Side, trailer: impl 
     }
 }
 
+/// docs/cases.md R02
 #[test]
 fn up_to_64_bytes_behind_close_notify_end_clean() {
     for (version, side) in EACH {
@@ -58,6 +59,7 @@ fn half_a_record_behind_close_notify_ends_clean() {
     }
 }
 
+/// docs/cases.md R04
 #[test]
 fn an_undecryptable_record_behind_close_notify_ends_clean() {
     for (version, side) in EACH {
@@ -65,6 +67,7 @@ fn an_undecryptable_record_behind_close_notify_ends_clean() {
     }
 }
 
+/// docs/cases.md R03, R40
 #[test]
 fn a_valid_record_behind_close_notify_is_not_delivered() {
     for (version, side) in EACH {
@@ -74,6 +77,7 @@ fn a_valid_record_behind_close_notify_is_not_delivered() {
     }
 }
 
+/// docs/cases.md R04
 #[test]
 fn plain_text_behind_close_notify_ends_clean() {
     for (version, side) in EACH {

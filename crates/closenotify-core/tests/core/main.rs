@@ -8,6 +8,7 @@ mod cuts;
 mod drawn;
 mod handshake;
 mod incident;
+mod inputs;
 mod limits;
 mod model;
 mod noise;

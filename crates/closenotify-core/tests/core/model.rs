@@ -229,6 +229,7 @@ impl World {
     }
 }
 
+/// docs/cases.md L19
 #[test]
 fn lists_of_operations_on_the_halves_hold_to_the_model() {
     let cases = (0..EACH.len(), proptest::collection::vec(operations(), 0..120), any::<bool>());

@@ -70,6 +70,7 @@ fn applies(versions: u8, version: TlsVersion) -> bool {
     }
 }
 
+/// docs/cases.md L06
 #[test]
 fn the_alert_that_the_peer_gets_is_the_one_that_the_ending_names() {
     for (version, side) in EACH {

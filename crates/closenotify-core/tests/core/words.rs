@@ -67,6 +67,7 @@ fn sent() -> Vec<(SentEnding, &'static str, &'static str)> {
     ]
 }
 
+/// docs/cases.md L20
 #[test]
 fn endings_have_their_words_and_one_kind_is_clean() {
     for (ending, word, display) in received() {

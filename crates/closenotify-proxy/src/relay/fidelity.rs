@@ -311,6 +311,7 @@ fn client_reset_behind_its_close_notify_is_seen_while_the_upstream_is_silent() {
     });
 }
 
+/// docs/cases.md N05
 #[test]
 fn what_drips_behind_a_close_notify_is_bounded_and_puts_no_deadline_off() {
     each(TruncationPolicy::Strict, async |mut scene| {

@@ -151,6 +151,7 @@ fn a_reset_is_carried_behind_what_had_arrived_and_with_no_end() {
     });
 }
 
+/// docs/cases.md H03
 #[test]
 fn what_had_arrived_is_flushed_before_a_reset_is_carried() {
     both_orders(async |mut scene| {
@@ -276,6 +277,7 @@ fn an_answer_whose_end_has_come_is_finished_though_the_other_direction_was_cut()
     });
 }
 
+/// docs/cases.md H07
 #[test]
 fn discarding_for_a_sink_that_is_gone_is_bounded() {
     both_orders(async |mut scene| {
@@ -316,6 +318,7 @@ fn each_event_wakes_once() {
     });
 }
 
+/// docs/cases.md R57
 #[test]
 fn idleness_ends_it_and_bytes_put_that_off() {
     both_orders(async |mut scene| {
@@ -334,6 +337,7 @@ fn idleness_ends_it_and_bytes_put_that_off() {
     });
 }
 
+/// docs/cases.md R61, H05
 #[test]
 fn a_half_closed_relay_waits_less_long() {
     both_orders(async |mut scene| {

@@ -31,6 +31,7 @@ impl Listener for One {
     }
 }
 
+/// docs/cases.md R39
 #[tokio::test]
 async fn a_graceful_shutdown_of_axum_delivers_the_answer_and_ends_clean() {
     for (http, version) in EACH {

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Notify;
 
 /// hyper issue 3792: a TLS client got no answer at a graceful shutdown, where a plain one did.
+/// docs/cases.md R48
 #[tokio::test]
 async fn an_answer_that_begins_after_the_stop_arrives_whole() {
     for (http, version) in EACH {
@@ -47,6 +48,7 @@ async fn an_answer_that_begins_after_the_stop_arrives_whole() {
     }
 }
 
+/// docs/cases.md R53, V07
 #[tokio::test]
 async fn an_idle_client_is_told_goodbye_at_the_stop() {
     for (http, version) in EACH {
@@ -69,6 +71,7 @@ async fn an_idle_client_is_told_goodbye_at_the_stop() {
 
 /// The early answer: the handler does not read the upload, and the client sends all of it before it reads. A socket that was
 /// closed over the unread upload would be reset, and the answer destroyed.
+/// docs/cases.md N04
 #[tokio::test]
 async fn an_answer_given_without_reading_the_upload_arrives_whole() {
     for version in TlsVersion::EACH {

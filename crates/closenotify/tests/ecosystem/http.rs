@@ -17,6 +17,7 @@ use testkit::certs::TlsVersion;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Notify;
 
+/// docs/cases.md R52
 #[tokio::test]
 async fn big_bodies_go_both_ways_and_both_sides_end_clean() {
     for (http, version) in EACH {
@@ -41,6 +42,7 @@ async fn big_bodies_go_both_ways_and_both_sides_end_clean() {
 }
 
 /// hyper issue 3775: a client that closes at once must not make the server's own shutdown fail.
+/// docs/cases.md R49
 #[tokio::test]
 async fn a_client_that_closes_at_once_is_no_error_at_the_server() {
     for (http, version) in EACH {
@@ -79,6 +81,7 @@ async fn a_client_that_closes_at_once_is_no_error_at_the_server() {
 
 /// hyper takes an end of reading for a client that is gone, unless it is told that half-closes are meant. Then a client that
 /// ends its request by a close_notify gets its answer.
+/// docs/cases.md R50
 #[tokio::test]
 async fn a_request_that_ends_by_a_half_close_is_answered_when_hyper_is_told_to() {
     for version in TlsVersion::EACH {
@@ -126,6 +129,7 @@ async fn a_request_that_ends_by_a_half_close_is_answered_when_hyper_is_told_to()
 }
 
 /// hyper issue 4085: a client that ends in the middle of its request's body. The connection's task is polled a few times.
+/// docs/cases.md R47
 #[tokio::test]
 async fn a_body_that_is_cut_by_a_half_close_is_an_error_and_no_busy_loop() {
     for version in TlsVersion::EACH {

@@ -22,6 +22,7 @@ async fn relay(version: TlsVersion) -> (Sessions, tokio::task::JoinHandle<Relaye
     ((client, upstream), relaying)
 }
 
+/// docs/cases.md R62
 #[tokio::test]
 async fn big_messages_and_half_closes_go_both_ways() {
     for version in TlsVersion::EACH {

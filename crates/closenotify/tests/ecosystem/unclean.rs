@@ -17,6 +17,7 @@ const TRUNCATED: ReceivedEnding = ReceivedEnding::Truncated { at: TruncatedAt::B
 
 /// rustls issue 1635: a server that logs an error at every end of curl. With `AsEof` the server says its own goodbye over
 /// HTTP/2, too. The ending says the truth in each case.
+/// docs/cases.md R16, R60
 #[tokio::test]
 async fn an_idle_client_that_leaves_without_close_notify_is_an_ordinary_end_where_we_say_so() {
     for (http, version) in EACH {
@@ -44,6 +45,7 @@ async fn an_idle_client_that_leaves_without_close_notify_is_an_ordinary_end_wher
 }
 
 /// reqwest issue 2802: an answer that is complete by its own framing is whole, whatever its server does then.
+/// docs/cases.md R18, L16
 #[tokio::test]
 async fn an_answer_with_a_length_is_whole_though_its_server_leaves_without_close_notify() {
     for version in TlsVersion::EACH {

@@ -64,11 +64,13 @@ fn hold(count: u32, operations: std::ops::Range<usize>) {
     });
 }
 
+/// docs/cases.md N06
 #[test]
 fn short_lists_of_operations_hold_to_the_model() {
     hold(1_000, 0..12);
 }
 
+/// docs/cases.md R35, O14, L03
 #[test]
 fn long_lists_of_operations_hold_to_the_model() {
     hold(1_500, 0..150);

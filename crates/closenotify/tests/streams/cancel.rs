@@ -17,6 +17,7 @@ impl Dice {
     }
 }
 
+/// docs/cases.md L09, L12, N03
 #[test]
 fn writes_flushes_and_shutdowns_may_be_dropped_after_any_poll() {
     by_hand(|| {

@@ -20,6 +20,7 @@ async fn close(met: Met, linger: Linger) -> (Ended, Duration) {
     (ended, start.elapsed())
 }
 
+/// docs/cases.md R55, G01, C06, V05
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_never_reads_cannot_make_it_hang() {
     for (version, side) in EACH {
@@ -44,6 +45,7 @@ async fn a_peer_that_never_reads_cannot_make_it_hang() {
     }
 }
 
+/// docs/cases.md L14, P05, C04, C06, F02
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_never_ends_cannot_make_it_hang() {
     for (version, side) in EACH {
@@ -63,6 +65,7 @@ async fn a_peer_that_never_ends_cannot_make_it_hang() {
     }
 }
 
+/// docs/cases.md L02, P03, C05
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_ends_is_not_waited_for() {
     for (version, side) in EACH {
@@ -84,6 +87,7 @@ async fn a_peer_that_ends_is_not_waited_for() {
     }
 }
 
+/// docs/cases.md O12
 #[tokio::test(start_paused = true)]
 async fn bytes_are_thrown_away_up_to_the_bound_and_by_less_than_a_read_more() {
     for (version, side) in EACH {
@@ -113,6 +117,7 @@ async fn bytes_are_thrown_away_up_to_the_bound_and_by_less_than_a_read_more() {
 }
 
 /// What is thrown away is counted exactly, also where the bound cuts it.
+/// docs/cases.md R56
 #[tokio::test(start_paused = true)]
 async fn every_raw_byte_read_behind_a_close_notify_is_counted() {
     let mut met = peer::meet(TlsVersion::V13, Side::Server);
@@ -166,6 +171,7 @@ async fn endings_that_were_there_before_are_kept() {
 }
 
 /// Nothing more reaches the peer, but what it had said is there to be read, and is its ending.
+/// docs/cases.md R43, L13
 #[tokio::test(start_paused = true)]
 async fn a_failed_write_does_not_hide_what_the_peer_said() {
     for (version, side) in EACH {
@@ -191,6 +197,7 @@ async fn a_failed_write_does_not_hide_what_the_peer_said() {
     }
 }
 
+/// docs/cases.md O06, P06, C09
 #[tokio::test(start_paused = true)]
 async fn a_key_update_and_data_while_closing_are_followed_and_not_answered() {
     for side in [Side::Client, Side::Server] {
@@ -210,6 +217,7 @@ async fn a_key_update_and_data_while_closing_are_followed_and_not_answered() {
 }
 
 /// A peer that is stuck writing to us would never read: so the reading goes on while our own end waits for room.
+/// docs/cases.md R44
 #[test]
 fn reading_goes_on_while_the_close_notify_waits_for_room() {
     by_hand(|| {
@@ -246,6 +254,7 @@ fn an_ended_session_reads_well_in_a_log() {
 }
 
 /// Not a moment to wait, but what can be said at once is said.
+/// docs/cases.md G02
 #[tokio::test(start_paused = true)]
 async fn a_linger_of_no_time_still_says_goodbye() {
     for (version, side) in EACH {
@@ -261,6 +270,7 @@ async fn a_linger_of_no_time_still_says_goodbye() {
 }
 
 /// A reset destroys an alert as it does data: behind a violation, too, what the peer still sends is taken in.
+/// docs/cases.md V06
 #[tokio::test(start_paused = true)]
 async fn bytes_behind_a_violation_are_thrown_away_so_that_the_alert_arrives() {
     for (version, side) in EACH {

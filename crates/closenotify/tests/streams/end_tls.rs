@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 const DEADLINE: Duration = Duration::from_secs(2);
 
+/// docs/cases.md R05, R30, G04, F01
 #[tokio::test(start_paused = true)]
 async fn both_alerts_are_exchanged_and_the_transport_goes_on() {
     for (version, side) in EACH {
@@ -36,6 +37,7 @@ async fn both_alerts_are_exchanged_and_the_transport_goes_on() {
     }
 }
 
+/// docs/cases.md L02
 #[tokio::test(start_paused = true)]
 async fn an_end_that_was_read_before_is_enough() {
     for (version, side) in EACH {
@@ -79,6 +81,7 @@ async fn unread_plaintext_is_refused_and_can_be_read_then() {
     }
 }
 
+/// docs/cases.md O11, L11
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_says_nothing_is_waited_for_until_the_deadline() {
     for (version, side) in EACH {
@@ -104,6 +107,7 @@ async fn a_peer_that_says_nothing_is_waited_for_until_the_deadline() {
     }
 }
 
+/// docs/cases.md P10
 #[tokio::test(start_paused = true)]
 async fn any_other_end_is_a_fault_and_says_which() {
     for (version, side) in EACH {

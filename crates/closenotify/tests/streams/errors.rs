@@ -52,6 +52,7 @@ fn assert_verdict(row: &str, error: io::Error, kind: ErrorKind, expected: (bool,
     assert_eq!(verdict(&within), expected, "{row}, deep down");
 }
 
+/// docs/cases.md R20
 #[test]
 fn a_failed_read_is_known_for_what_it_is() {
     by_hand(|| {

@@ -86,6 +86,7 @@ fn write_errors_say_what_to_do() {
 }
 
 /// `Truncation` may be set for all the sessions of an acceptor or a connector.
+/// docs/cases.md O04, C08
 #[test]
 fn truncation_is_inherited_from_the_connector() {
     by_hand(|| {

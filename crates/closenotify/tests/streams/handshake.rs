@@ -62,6 +62,7 @@ fn carry(
     None
 }
 
+/// docs/cases.md R53, G05
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_is_waited_for_until_the_deadline() {
     for (version, side) in EACH {
@@ -98,6 +99,7 @@ async fn a_silent_peer_is_waited_for_until_the_deadline() {
     }
 }
 
+/// docs/cases.md R32
 #[test]
 fn a_peer_that_is_refused_is_told_why_and_the_transport_comes_back() {
     by_hand(|| {
@@ -148,6 +150,7 @@ fn plain_http_is_recognised() {
     });
 }
 
+/// docs/cases.md R13, O03
 #[test]
 fn an_end_of_the_transport_in_the_handshake_has_its_place() {
     by_hand(|| {
@@ -178,6 +181,7 @@ fn an_end_of_the_transport_in_the_handshake_has_its_place() {
 }
 
 /// The peer refused us and closed, so that our write fails: the reason is in what it sent.
+/// docs/cases.md R54
 #[test]
 fn the_peers_alert_is_reported_though_our_write_failed() {
     by_hand(|| {
@@ -221,6 +225,7 @@ async fn a_failed_write_is_the_reason_though_the_peer_stays_silent() {
 }
 
 /// A client that sends its all and is gone before it reads our tickets: what it sent is whole and must be readable.
+/// docs/cases.md O08, O09
 #[test]
 fn tickets_that_nobody_takes_do_not_lose_the_clients_data() {
     by_hand(|| {
@@ -274,6 +279,7 @@ fn a_client_that_cannot_finish_has_no_session() {
 }
 
 /// R31: the last flight is written, its flush is pending: the need for it outlives the poll.
+/// docs/cases.md R31
 #[test]
 fn a_flush_that_is_owed_is_polled_again() {
     by_hand(|| {
@@ -377,6 +383,7 @@ fn a_bad_configuration_is_an_error_of_the_future() {
     });
 }
 
+/// docs/cases.md O16
 #[test]
 fn dropping_a_handshake_drops_the_transport_without_a_word() {
     by_hand(|| {

@@ -21,6 +21,7 @@ const TRAILERS: [&[u8]; 6] = [
 const ONE_READ: Polls = Polls { read: 1, write: 0, flush: 0, shutdown: 0 };
 const NO_POLL: Polls = Polls { read: 0, write: 0, flush: 0, shutdown: 0 };
 
+/// docs/cases.md R01, L18
 #[test]
 fn two_reads_one_transport_poll_and_no_wake() {
     by_hand(|| {
@@ -48,6 +49,7 @@ fn two_reads_one_transport_poll_and_no_wake() {
     });
 }
 
+/// docs/cases.md R01
 #[test]
 fn every_length_behind_close_notify_ends_joined_and_split() {
     by_hand(|| {
@@ -81,6 +83,7 @@ fn every_length_behind_close_notify_ends_joined_and_split() {
 }
 
 /// A whole session of an echo server's on the strict executor: read to the end, answer, close.
+/// docs/cases.md R35, J01
 #[test]
 fn an_answering_task_is_polled_three_times_and_never_wakes_itself() {
     by_hand(|| {

@@ -92,6 +92,7 @@ async fn half_a_hello_can_be_had_back_and_a_whole_one_too() {
 }
 
 /// The twin of a loop that spun on a peer that had gone before its ClientHello was whole.
+/// docs/cases.md R24
 #[tokio::test]
 async fn a_peer_that_leaves_before_its_hello_is_whole_costs_two_polls_and_no_wake() {
     let (_client, hello) = client(TlsVersion::V13);

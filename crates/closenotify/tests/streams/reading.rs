@@ -23,6 +23,7 @@ fn ends() -> Vec<(ReadStep, bool, ErrorKind, ReceivedEnding)> {
     ]
 }
 
+/// docs/cases.md R21, H01
 #[test]
 fn an_error_is_repeated_and_never_turns_into_an_end() {
     by_hand(|| {
@@ -59,6 +60,7 @@ fn an_error_is_repeated_and_never_turns_into_an_end() {
     });
 }
 
+/// docs/cases.md R15, R25, O01, C10
 #[test]
 fn as_eof_is_an_end_between_records_and_nowhere_else() {
     by_hand(|| {
@@ -117,6 +119,7 @@ fn a_reset_that_the_write_saw_is_a_reset_to_the_reader() {
     });
 }
 
+/// docs/cases.md R33
 #[test]
 fn a_read_of_no_bytes_changes_nothing() {
     by_hand(|| {
@@ -140,6 +143,7 @@ fn a_read_of_no_bytes_changes_nothing() {
     });
 }
 
+/// docs/cases.md R22, P07
 #[test]
 fn reading_goes_on_after_our_own_shutdown() {
     by_hand(|| {
@@ -185,6 +189,7 @@ fn segments_of_one_byte_make_the_same_stream() {
     });
 }
 
+/// docs/cases.md R40
 #[test]
 fn a_read_fills_the_buffer_from_several_records() {
     by_hand(|| {

@@ -57,6 +57,7 @@ fn message(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % 251) as u8).collect()
 }
 
+/// docs/cases.md R28, J07
 #[tokio::test]
 async fn close_delivers_4_mib_though_4096_bytes_of_the_peer_are_unread() {
     for (version, side) in EACH {
@@ -111,6 +112,7 @@ async fn shutdown_and_drop_lose_what_is_in_flight() {
 }
 
 /// And the same with `close`, where nothing is lost although the peer reads only after everything was written.
+/// docs/cases.md R27, G03, C01
 #[tokio::test]
 async fn close_loses_nothing_of_what_is_in_flight() {
     for (version, side) in EACH {
@@ -134,6 +136,7 @@ async fn close_loses_nothing_of_what_is_in_flight() {
 }
 
 /// The early answer: we answer and close while the peer is in the middle of 1.6 MiB that we never read.
+/// docs/cases.md P09
 #[tokio::test]
 async fn an_early_answer_arrives_whole_though_an_upload_is_unread() {
     for (version, side) in EACH {
@@ -205,6 +208,7 @@ async fn all_unread(stream: &Stream, length: usize) {
     }
 }
 
+/// docs/cases.md J06
 #[tokio::test]
 async fn the_incident_on_a_socket_that_stays_open_is_two_polls() {
     for (version, side) in EACH {
@@ -263,6 +267,7 @@ async fn the_incident_on_a_socket_that_stays_open_is_two_polls() {
 }
 
 /// Our alert arrives, and behind it an end that is no reset, though the peer had sent much more than we read.
+/// docs/cases.md R54, V06
 #[tokio::test]
 async fn an_alert_is_not_destroyed_by_what_the_peer_still_sends() {
     for (version, side) in EACH {
@@ -288,6 +293,7 @@ async fn an_alert_is_not_destroyed_by_what_the_peer_still_sends() {
     }
 }
 
+/// docs/cases.md R36
 #[tokio::test]
 async fn both_directions_flow_at_once_through_the_halves() {
     for (version, side) in EACH {
@@ -321,6 +327,7 @@ async fn both_directions_flow_at_once_through_the_halves() {
 }
 
 /// On several threads, so that the halves meet at the place of the transport's write half.
+/// docs/cases.md R46
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn key_updates_are_answered_while_both_halves_are_at_work() {
     for side in [Side::Client, Side::Server] {

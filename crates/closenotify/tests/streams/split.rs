@@ -51,6 +51,7 @@ fn dropping_the_read_half_leaves_the_writer_alone() {
     });
 }
 
+/// docs/cases.md R19
 #[test]
 fn dropping_the_stream_says_nothing() {
     by_hand(|| {
@@ -100,6 +101,7 @@ fn halves_of_one_session_reunite_as_they_are() {
     });
 }
 
+/// docs/cases.md C07
 #[test]
 fn halves_of_two_sessions_are_given_back() {
     by_hand(|| {

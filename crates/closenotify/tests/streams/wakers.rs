@@ -77,6 +77,7 @@ fn assert_peer(wire: &Handle, peer: &mut rustls::Connection, alert: bool) {
     }
 }
 
+/// docs/cases.md R37
 #[test]
 fn a_reader_that_owes_does_not_steal_the_writers_wake() {
     by_hand(|| {
@@ -96,6 +97,7 @@ fn a_reader_that_owes_does_not_steal_the_writers_wake() {
 }
 
 /// The same with real tasks, on an executor that polls only what was woken.
+/// docs/cases.md R37
 #[test]
 fn two_tasks_on_one_stream_both_finish_though_the_transport_was_full() {
     by_hand(|| {
@@ -146,6 +148,7 @@ fn two_tasks_on_one_stream_both_finish_though_the_transport_was_full() {
     });
 }
 
+/// docs/cases.md R38
 #[test]
 fn a_reader_alone_pays_what_it_owes() {
     by_hand(|| {

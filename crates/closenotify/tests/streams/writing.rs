@@ -10,6 +10,7 @@ use tokio::io::AsyncWrite;
 
 use crate::peer::{Side, read};
 
+/// docs/cases.md R06, R12, R44, R59, O11, L07, J05, N02
 #[test]
 fn shutdown_is_alert_flush_fin_in_this_order_and_once() {
     by_hand(|| {
@@ -55,6 +56,7 @@ fn shutdown_is_alert_flush_fin_in_this_order_and_once() {
 }
 
 /// h2 flushes while its shutdown is in flight (h2 issue 835): a flush then does a part of the shutdown's work, once.
+/// docs/cases.md R51
 #[test]
 fn a_flush_while_a_shutdown_is_in_flight_is_a_part_of_it() {
     fn check(wire: &Handle, peer: &mut rustls::Connection, stream: &mut (impl AsyncWrite + Unpin)) {
@@ -91,6 +93,30 @@ fn a_flush_while_a_shutdown_is_in_flight_is_a_part_of_it() {
     });
 }
 
+/// docs/cases.md L03
+#[test]
+fn a_shutdown_goes_out_over_unread_data_and_half_a_record() {
+    by_hand(|| {
+        for (version, side) in EACH {
+            let Met { mut stream, wire, mut peer } = peer::meet(version, side);
+            let waker = CountingWaker::new();
+            let mut bytes = peer::data(&mut peer, b"unread");
+            let last = peer::data(&mut peer, b"half");
+            bytes.extend_from_slice(&last[..9]);
+            wire.push_data(bytes);
+            assert_eq!(done(read(&waker, &mut stream, 2)), b"un");
+            done(shutdown(&waker, &mut stream));
+            assert_eq!(stream.sent_ending(), Some(&SentEnding::CloseNotify));
+            assert_eq!(peer::read_at(&mut peer, &wire.take_written()), (Vec::new(), Ok(true)));
+            // And neither is lost by it.
+            assert_eq!(done(read(&waker, &mut stream, 10)), b"read");
+            wire.push_data(&last[9..]);
+            assert_eq!(done(read(&waker, &mut stream, 10)), b"half");
+        }
+    });
+}
+
+/// docs/cases.md R09, O14
 #[test]
 fn a_write_after_shutdown_is_refused_at_once() {
     by_hand(|| {
@@ -116,6 +142,7 @@ fn a_write_after_shutdown_is_refused_at_once() {
     });
 }
 
+/// docs/cases.md R34
 #[test]
 fn a_write_of_no_byte_is_an_error_that_stays() {
     by_hand(|| {
@@ -139,6 +166,7 @@ fn a_write_of_no_byte_is_an_error_that_stays() {
     });
 }
 
+/// docs/cases.md H02
 #[test]
 fn a_fault_of_each_call_is_recorded_once_and_repeated() {
     by_hand(|| {
@@ -172,6 +200,7 @@ fn a_fault_of_each_call_is_recorded_once_and_repeated() {
     });
 }
 
+/// docs/cases.md R29
 #[test]
 fn a_peer_that_is_gone_already_is_no_fault_of_a_shutdown() {
     by_hand(|| {
@@ -187,6 +216,7 @@ fn a_peer_that_is_gone_already_is_no_fault_of_a_shutdown() {
     });
 }
 
+/// docs/cases.md R23, P04
 #[test]
 fn writing_goes_on_after_the_peers_close() {
     by_hand(|| {
@@ -306,6 +336,7 @@ fn a_full_transport_bounds_what_is_held() {
     });
 }
 
+/// docs/cases.md L04
 #[test]
 fn a_received_fatal_alert_refuses_writes_and_says_nothing() {
     by_hand(|| {
@@ -350,6 +381,7 @@ fn a_flush_after_the_peers_fatal_alert_still_flushes_what_was_taken() {
     });
 }
 
+/// docs/cases.md L04
 #[test]
 fn our_fatal_alert_goes_out_with_the_read_that_finds_the_violation() {
     by_hand(|| {
