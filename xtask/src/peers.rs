@@ -78,12 +78,14 @@ struct Peer {
     package: &'static str,
 }
 
-const PEERS: [Peer; 5] = [
+const PEERS: [Peer; 6] = [
     Peer { program: "gnutls-cli", package: "gnutls-bin" },
     Peer { program: "curl", package: "curl" },
     Peer { program: "openssl", package: "openssl" },
     Peer { program: "python3", package: "python3" },
     Peer { program: "node", package: "nodejs" },
+    // What libFuzzer is built with.
+    Peer { program: "c++", package: "g++" },
 ];
 
 /// The exit code for peers that are missing and cannot be installed from here.

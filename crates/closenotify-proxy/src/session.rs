@@ -77,7 +77,7 @@ impl Sessions {
                 entry.ended_first = Some(EndedFirst::Proxy);
                 entry.explain(Deadline::Drain.to_string() + " passed while the upstream was being reached");
                 entry.client_ended(&ReceivedEnding::TimedOut(Deadline::Drain), &SentEnding::TimedOut(Deadline::Drain));
-                tcp_end::reset(client.into_inner().into_inner(), ready(())).await;
+                tcp_end::reset(client.into_inner().0.into_inner(), ready(())).await;
                 return true;
             }
         };
@@ -88,7 +88,7 @@ impl Sessions {
                 entry.upstream_received = Some(format!("failed_{}", io_kind_word(error.kind())).into());
                 entry.explain(format!("cannot reach the upstream {}: {error}", self.upstream));
                 entry.client_ended(&ReceivedEnding::Abandoned, &SentEnding::Aborted);
-                tcp_end::reset(client.into_inner().into_inner(), ready(())).await;
+                tcp_end::reset(client.into_inner().0.into_inner(), ready(())).await;
                 return false;
             }
         };
@@ -192,7 +192,7 @@ impl Sessions {
             }
             sent => {
                 let sent = sent.unwrap_or(report.timed_out.map_or(SentEnding::Aborted, SentEnding::TimedOut));
-                tcp_end::reset(stream.into_inner().into_inner(), self.patience(report)).await;
+                tcp_end::reset(stream.into_inner().0.into_inner(), self.patience(report)).await;
                 (received.unwrap_or(given_up), sent, 0)
             }
         }

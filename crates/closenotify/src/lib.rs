@@ -103,5 +103,7 @@ pub use error::{ReadError, WriteError, is_reset, is_truncation, is_write_after_c
 pub use handshake::Fallible;
 pub use lazy::{LazyConfigAcceptor, StartHandshake};
 pub use reading::Truncation;
+/// The library that does TLS itself: its configurations are what connectors and acceptors are made from.
+pub use rustls;
 pub use split::{ReadHalf, ReuniteError, SplitTransport, WriteHalf};
 pub use stream::TlsStream;

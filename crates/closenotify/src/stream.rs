@@ -158,10 +158,11 @@ macro_rules! stream_face {
                 self.stream().reading.receiver().export_keying_material(output, label, context)
             }
 
-            /// The transport alone: an abort of the session. Bytes of TLS that were read from it and not used are lost;
-            /// [`end_tls`](Self::end_tls) is the way to end TLS and go on with the transport.
-            pub fn into_inner(self) -> T {
-                self.into_stream().io
+            /// The transport, and what the handshake agreed on: an abort of the session. Bytes of TLS that were read from it
+            /// and not used are lost; [`end_tls`](Self::end_tls) is the way to end TLS and go on with the transport.
+            pub fn into_inner(self) -> (T, SessionFacts) {
+                let stream = self.into_stream();
+                (stream.io, stream.facts)
             }
 
             /// How the receiving half ended; `None` while it is open or plaintext in front of the end is unread. Once

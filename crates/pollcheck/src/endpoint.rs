@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::history::{Op, Seen, Side};
+use crate::history::{Op, Seen, Side, Told};
 use crate::rules::Rule;
 use crate::transport::Fault;
 use crate::world::{World, seen};
@@ -472,29 +472,6 @@ impl Facts {
             may_fail: false,
             read_failed: false,
         }
-    }
-}
-
-/// How an answer reads in the history.
-pub(crate) trait Told {
-    fn told(&self, op: Op, size: usize) -> Seen;
-}
-
-impl Told for Vec<u8> {
-    fn told(&self, _op: Op, size: usize) -> Seen {
-        if self.is_empty() && size > 0 { Seen::End } else { Seen::Bytes(self.len()) }
-    }
-}
-
-impl Told for usize {
-    fn told(&self, _op: Op, _size: usize) -> Seen {
-        Seen::Bytes(*self)
-    }
-}
-
-impl Told for () {
-    fn told(&self, _op: Op, _size: usize) -> Seen {
-        Seen::Done
     }
 }
 

@@ -82,7 +82,7 @@ impl Strict {
     {
         let mut state = self.world.lock();
         let index = state.tasks.len();
-        state.tasks.push(TaskState { name: name.into(), done: false, queued: false, generation: 0, woken: false });
+        state.tasks.push(TaskState { name: name.into(), ..TaskState::default() });
         let unpark = state.enqueue(index);
         drop(state);
         drop(unpark);
@@ -189,6 +189,7 @@ impl Strict {
         drop(state);
         let own = Arc::new(TaskWaker { world: Arc::downgrade(&self.world), task: index, generation });
         let waker = Waker::from(Arc::clone(&own));
+        self.world.lock().tasks[index].waker = Arc::downgrade(&own);
         task.polls.set(task.polls.get() + 1);
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
         drop(waker);
@@ -263,6 +264,18 @@ impl<T> TaskHandle<T> {
     #[must_use]
     pub fn polls(&self) -> u64 {
         self.polls.get()
+    }
+
+    /// How often a waker of the task was woken, those of earlier polls included.
+    #[must_use]
+    pub fn wakes(&self) -> u64 {
+        self.world.lock().tasks[self.index].wakes
+    }
+
+    /// How many clones of the last poll's waker are alive.
+    #[must_use]
+    pub fn live_wakers(&self) -> usize {
+        self.world.lock().tasks[self.index].waker.strong_count()
     }
 
     pub(crate) fn index(&self) -> usize {

@@ -135,6 +135,29 @@ impl fmt::Display for Seen {
     }
 }
 
+/// How an answer reads in the history.
+pub(crate) trait Told {
+    fn told(&self, op: Op, size: usize) -> Seen;
+}
+
+impl Told for Vec<u8> {
+    fn told(&self, _op: Op, size: usize) -> Seen {
+        if self.is_empty() && size > 0 { Seen::End } else { Seen::Bytes(self.len()) }
+    }
+}
+
+impl Told for usize {
+    fn told(&self, _op: Op, _size: usize) -> Seen {
+        Seen::Bytes(*self)
+    }
+}
+
+impl Told for () {
+    fn told(&self, _op: Op, _size: usize) -> Seen {
+        Seen::Done
+    }
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

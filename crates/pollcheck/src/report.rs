@@ -214,6 +214,8 @@ const CONSEQUENCES: &[(Rule, &[Rule])] = &[
     (Rule::EndBeforeBufferedBytes, STANDSTILL),
     (Rule::EmptyReadBeforeEnd, STANDSTILL),
     (Rule::FlushWithBytesInside, STANDSTILL),
+    // A flush that does nothing cannot say that it is too late.
+    (Rule::FlushWithBytesInside, &[Rule::WriteAfterShutdown]),
     (Rule::ShutdownWithoutFlush, STANDSTILL),
     (Rule::ShutdownNotForwarded, STANDSTILL),
     (Rule::BytesAltered, STANDSTILL),

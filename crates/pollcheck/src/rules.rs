@@ -77,6 +77,10 @@ rules! {
     EndUnnoticed = "end-unnoticed", READ,
         "[…] arranges for the current task (via `cx.waker()`) to receive a notification when the object becomes \
          readable or is closed.";
+    /// The peer is gone and writing never says so.
+    GonePeerUnnoticed = "gone-peer-unnoticed", WRITE,
+        "If the object is not ready for writing, the method returns `Poll::Pending` and arranges for the current task \
+         (via `cx.waker()`) to receive a notification when the object becomes writable or is closed.";
     /// The end is told while bytes that came before it are still inside.
     EndBeforeBufferedBytes = "end-before-buffered-bytes", READ,
         "If no data was read (`buf.filled().len()` is unchanged), it implies that EOF has been reached, or the output \

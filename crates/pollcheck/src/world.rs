@@ -148,6 +148,12 @@ impl World {
         self.lock().transport_wakes = false;
     }
 
+    /// Whether code of the user is being polled: a panic is then his.
+    pub(crate) fn is_polling(&self) -> bool {
+        let state = self.lock();
+        state.setting_up || state.polling.is_some()
+    }
+
     /// A line of the scenario in the history.
     pub(crate) fn note(&self, text: impl Into<String>) {
         self.lock().history.push(Event::Note(text.into()));
@@ -192,6 +198,7 @@ impl World {
 
     fn wake_task(&self, task: usize, generation: u64) {
         let mut state = self.lock();
+        state.tasks[task].wakes += 1;
         let unpark = if state.tasks[task].generation == generation {
             state.tasks[task].woken = true;
             state.enqueue(task)
@@ -392,13 +399,16 @@ impl Slot {
 }
 
 /// What is known of one task.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct TaskState {
     pub(crate) name: String,
     pub(crate) done: bool,
     pub(crate) queued: bool,
     pub(crate) generation: u64,
     pub(crate) woken: bool,
+    pub(crate) wakes: u64,
+    /// The waker of the last poll.
+    pub(crate) waker: Weak<TaskWaker>,
 }
 
 /// A poll of a stream that is going on.

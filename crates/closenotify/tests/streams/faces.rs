@@ -113,7 +113,9 @@ fn the_transport_is_in_reach_and_comes_back() {
         let Met { mut stream, wire, .. } = peer::meet(EACH[0].0, EACH[0].1);
         let _: &peer::Wire = stream.get_ref().0;
         let _: &mut peer::Wire = stream.get_mut().0;
-        let transport = stream.into_inner();
+        let version = stream.facts().protocol_version();
+        let (transport, facts) = stream.into_inner();
+        assert_eq!(facts.protocol_version(), version);
         assert!(!wire.is_write_dropped());
         assert_eq!(wire.written(), b"", "taking it is an abort");
         drop(transport);

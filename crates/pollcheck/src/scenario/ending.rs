@@ -121,6 +121,27 @@ pub(crate) fn cut(stage: &mut Stage<'_>) -> Result<(), Stop> {
     stage.compare(&from, &to, Rule::BytesAltered)
 }
 
+/// A writer is blocked and its peer is dropped: there will never be room, and the writer is told.
+pub(crate) fn gone_peer(stage: &mut Stage<'_>) -> Result<(), Stop> {
+    stage.open();
+    let (from, to, fill) = (stage.from(), stage.to(), stage.fill);
+    from.facts().may_fail = true;
+    let writing = from.clone();
+    let writer = stage.spawn("writer", async move {
+        for at in (0..fill).step_by(4096) {
+            writing.write_all(&bytes(at, 4096)).await?;
+        }
+        writing.flush().await
+    });
+    stage.run()?;
+    to.drop_stream();
+    if !stage.settle(&[&writer])? {
+        let seen = format!("{}: the peer is gone, and writing stays pending", from.side());
+        return Err(stage.fail(Rule::GonePeerUnnoticed, seen));
+    }
+    Ok(())
+}
+
 /// The writing half is shut down, and the reading half goes on.
 pub(crate) fn reading_after_shutdown(stage: &mut Stage<'_>) -> Result<(), Stop> {
     stage.open();

@@ -12,6 +12,7 @@ mod shapes;
 
 use std::future::Future;
 use std::io;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario::new("shutdown", ending::shutdown),
     Scenario::new("after shutdown", ending::after_shutdown),
     Scenario::new("cut", ending::cut),
+    Scenario::new("gone peer", ending::gone_peer),
     Scenario::new("vectored", shapes::vectored),
     Scenario::new("empty buffers", shapes::empty_buffers).provoking(Provoking::EmptyBuffers),
     Scenario::new("filled buffers", shapes::filled_buffers).provoking(Provoking::FilledBuffers),
@@ -192,8 +194,9 @@ impl<'a> Stage<'a> {
     pub(crate) fn run(&mut self) -> Result<(), Stop> {
         loop {
             let step = self.strict.step();
-            self.after(&step)?;
-            if matches!(step, Step::Nothing) && !self.wait_outside() {
+            let rests = matches!(step, Step::Nothing);
+            self.after(step)?;
+            if rests && !self.wait_outside() {
                 return Ok(());
             }
         }
@@ -254,7 +257,7 @@ impl<'a> Stage<'a> {
         self.world().lock().chooser.mute(true);
         for &task in unfinished {
             let step = self.strict.poll_unwoken(task);
-            self.after(&step)?;
+            self.after(step)?;
             self.run()?;
             if self.is_done(task) {
                 let name = self.world().lock().tasks[task].name.clone();
@@ -271,8 +274,11 @@ impl<'a> Stage<'a> {
         self.world().lock().tasks[task].done
     }
 
-    fn after(&mut self, step: &Step) -> Result<(), Stop> {
+    fn after(&mut self, step: Step) -> Result<(), Stop> {
         if let Step::Panicked(panic) = step {
+            if !self.world().is_polling() {
+                resume_unwind(panic);
+            }
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
             return Err(self.fail(Rule::Panicked, format!("a poll panicked: {text}")));

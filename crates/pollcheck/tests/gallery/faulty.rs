@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use pollcheck::{Check, Rule, Transport};
+use pollcheck::{Check, Report, Rule, Transport, Violation};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Each method of a stream over its transport; what is not overridden is right.
@@ -81,14 +81,22 @@ impl<F: Fault> AsyncWrite for Faulty<F> {
     }
 }
 
-/// Asserts that a stream with this fault breaks `rule` and no other, and that its report is short enough to read.
+/// Asserts that a stream with this fault breaks `rule` and no other, as a wrapper and as a pair, and that the report is
+/// short enough to read.
 pub(crate) fn caught<F: Fault>(rule: Rule) {
-    let report = Check::new().wrapper(Faulty::<F>::new);
-    let broken: Vec<Rule> = report.violations().iter().map(pollcheck::Violation::rule).collect();
-    assert_eq!(broken, [rule], "{report}");
+    let report = pollcheck::check(Faulty::<F>::new);
+    assert_eq!(broken(&report), [rule], "{report}");
     assert!(report.unhit_faults().is_empty(), "{:?}", report.unhit_faults());
     let text = report.to_string();
     assert!(text.contains(rule.sentence()) && text.lines().count() < 60, "{text}");
+
+    let pair = |left, right| (Faulty::<F>::new(left), Faulty::<F>::new(right));
+    let report = Check::new().depth(2).deviations(30).random_runs(10).pair(pair);
+    assert_eq!(broken(&report), [rule], "as a pair: {report}");
+}
+
+fn broken(report: &Report) -> Vec<Rule> {
+    report.violations().iter().map(Violation::rule).collect()
 }
 
 /// A list of faulty streams with the rule that each breaks: one test each, and `SHOWN`.

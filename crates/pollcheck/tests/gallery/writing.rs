@@ -1,7 +1,7 @@
 //! Streams that write wrongly: counts that are not true, bytes that change, flushes that do nothing.
 
 use std::io;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::AsyncWrite;
 
@@ -14,6 +14,7 @@ gallery! {
     bytes_altered_by_a_drop_are_caught: RemembersTheWrite => BytesAlteredByDrop;
     flush_with_bytes_inside_is_caught: FlushesOnlyBelow => FlushWithBytesInside;
     swallowed_write_error_is_caught: HidesErrors => WriteErrorSwallowed;
+    gone_peer_that_goes_unnoticed_is_caught: HopesForRoom => GonePeerUnnoticed;
     vectored_write_of_one_slice_is_caught: OneSlice => VectoredFirstSliceOnly;
 }
 
@@ -100,6 +101,22 @@ impl Fault for HidesErrors {
 
     fn shutdown(&mut self, io: Io<'_>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         io.poll_shutdown(cx).map(|_| Ok(()))
+    }
+}
+
+/// Waits for a peer that is gone to come back.
+#[derive(Default)]
+struct HopesForRoom(Option<Waker>);
+
+impl Fault for HopesForRoom {
+    fn write(&mut self, io: Io<'_>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match io.poll_write(cx, bytes) {
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.0 = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            polled => polled,
+        }
     }
 }
 
