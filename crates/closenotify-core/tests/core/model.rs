@@ -233,7 +233,7 @@ impl World {
 #[test]
 fn lists_of_operations_on_the_halves_hold_to_the_model() {
     let cases = (0..EACH.len(), proptest::collection::vec(operations(), 0..120), any::<bool>());
-    hold(700, &cases, |(session, operations, finish)| {
+    hold(500, &cases, |(session, operations, finish)| {
         let (version, side) = EACH[session];
         let mut world = World::new(version, side);
         for operation in operations {
