@@ -53,7 +53,7 @@ enum Command {
     Deny,
     /// Build the fuzz targets with stable Rust and run each for a bounded number of inputs; needs a C++ compiler
     FuzzSmoke,
-    /// Check and test the folders of `lab`, and compare docs/pollcheck-results.md with what its streams do
+    /// Test the folders of `lab`, and compare docs/pollcheck-results.md with what its streams do
     Lab,
     /// Run the README's commands: start the demo, run the curl line that it prints, stop it with SIGTERM
     Readme,

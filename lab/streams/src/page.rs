@@ -7,7 +7,8 @@ use pollcheck::Report;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::{fs, io, thread};
 
 /// Where the page is.
 pub fn path() -> PathBuf {
@@ -26,8 +27,7 @@ pub fn made(mut progress: impl FnMut(&Stream, &Report)) -> io::Result<String> {
     let (old, tail) = rest.split_once(END).ok_or_else(lost)?;
     let versions = versions(include_str!("../Cargo.lock"));
     let mut rows: Vec<(String, String)> = old.lines().skip(HEAD.lines().count()).filter_map(parse).collect();
-    for stream in all() {
-        let report = (stream.check)();
+    for (stream, report) in checked(all()) {
         progress(&stream, &report);
         let crates: io::Result<Vec<String>> = stream.crates.iter().map(|name| version(&versions, name)).collect();
         let key = format!("{} | {}", stream.name, stream.crates[0]);
@@ -42,6 +42,28 @@ pub fn made(mut progress: impl FnMut(&Stream, &Report)) -> io::Result<String> {
         let _ = writeln!(table, "{row}");
     }
     Ok(format!("{head}{BEGIN}{table}{END}{tail}"))
+}
+
+/// Each stream with its report, in their order, worked out by two threads.
+fn checked(streams: Vec<Stream>) -> Vec<(Stream, Report)> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some(stream) = streams.get(next.fetch_add(1, Relaxed)) {
+            done.push((stream.name, stream.crates[0], (stream.check)()));
+        }
+        done
+    };
+    let mut reports: Vec<_> = thread::scope(|scope| {
+        let workers = [scope.spawn(work), scope.spawn(work)];
+        workers.into_iter().flat_map(|worker| worker.join().expect("pollcheck catches the panics of streams")).collect()
+    });
+    let report_of = |stream: Stream| {
+        let at = reports.iter().position(|(name, of, _)| (*name, *of) == (stream.name, stream.crates[0]));
+        let (_, _, report) = reports.swap_remove(at.expect("each stream was checked"));
+        (stream, report)
+    };
+    streams.into_iter().map(report_of).collect()
 }
 
 fn row(stream: &Stream, crates: &str, report: &Report) -> String {
