@@ -59,7 +59,7 @@ impl Handshake {
             Arc::make_mut(&mut config).enable_early_data = true;
         }
         let mut handshake = Self::client(config, name)?;
-        handshake.engine.send_early(&early, &mut handshake.output);
+        handshake.early_sent = handshake.engine.send_early(&early, &mut handshake.output);
         handshake.early = early;
         Ok(handshake)
     }
@@ -132,7 +132,7 @@ impl Handshake {
 
     /// What is agreed on so far: at a server that was told of [early data](EarlyProgress::EarlyData), everything but how
     /// much early data there is.
-    pub fn facts(&mut self) -> crate::SessionFacts {
+    pub fn facts(&self) -> crate::SessionFacts {
         self.engine.facts()
     }
 
@@ -142,8 +142,7 @@ impl Handshake {
             return Ok(());
         }
         let early = std::mem::take(&mut self.early);
-        let sent = self.engine.facts().early_data().and_then(|sent| usize::try_from(sent).ok()).unwrap_or_default();
-        let mut rest = &early[sent..];
+        let mut rest = &early[if self.engine.early_accepted() { self.early_sent } else { 0 }..];
         let mut fits = self.engine.reserve(rest.len());
         while fits && !rest.is_empty() {
             let taken = self.engine.seal(&[IoSlice::new(rest)], &mut self.output);

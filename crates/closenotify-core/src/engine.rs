@@ -32,6 +32,8 @@ pub(crate) struct HandshakeEngine {
     half_rtt: bool,
     /// How many bytes of early data a client has sent, or a server has handed out.
     early: u64,
+    /// Whether early data was accepted, as far as was looked.
+    early_accepted: bool,
     /// How many records of ordinary data go out before the split.
     reserved: u64,
 }
@@ -114,7 +116,7 @@ impl HandshakeEngine {
     }
 
     fn new(connection: Connection, asked_for: Option<String>, fragment: usize) -> Self {
-        Self { connection, asked_for, fragment, half_rtt: false, early: 0, reserved: 0 }
+        Self { connection, asked_for, fragment, half_rtt: false, early: 0, early_accepted: false, reserved: 0 }
     }
 
     /// Takes in one record.
@@ -158,10 +160,11 @@ impl HandshakeEngine {
 
     /// Whether the server has accepted the client's early data.
     pub(crate) fn early_accepted(&mut self) -> bool {
-        match &mut self.connection {
+        self.early_accepted = match &mut self.connection {
             Connection::Client(client) => client.is_early_data_accepted(),
             Connection::Server(server) => server.early_data().is_some(),
-        }
+        };
+        self.early_accepted
     }
 
     /// A server's early data: moves it to `out` until there is no more of it or no more room; returns how many bytes.
@@ -208,8 +211,8 @@ impl HandshakeEngine {
     }
 
     /// What is agreed on so far.
-    pub(crate) fn facts(&mut self) -> SessionFacts {
-        let early_data = self.early_accepted().then_some(self.early);
+    pub(crate) fn facts(&self) -> SessionFacts {
+        let early_data = self.early_accepted.then_some(self.early);
         SessionFacts { early_data, ..facts(&self.connection, self.asked_for.clone()) }
     }
 
@@ -217,6 +220,7 @@ impl HandshakeEngine {
     pub(crate) fn split(mut self) -> (ReceivingEngine, SendingEngine, SessionFacts) {
         let mut early = BytesMut::new();
         let _ = self.take_early(&mut early);
+        let _ = self.early_accepted();
         let facts = self.facts();
         let records_left = records_left(&self.connection).map(|left| left.saturating_sub(self.reserved));
         let shared = Shared { connection: self.connection, state: State::Open, owed: BytesMut::new(), early };

@@ -26,6 +26,8 @@ pub struct Handshake {
     silent: bool,
     /// What a client wants to say first, until the handshake is complete.
     pub(crate) early: Bytes,
+    /// How much of it went out as early data.
+    pub(crate) early_sent: usize,
     /// What goes out before what the engine has.
     pub(crate) output: BytesMut,
 }
@@ -72,7 +74,7 @@ impl Handshake {
     }
 
     pub(crate) fn new(engine: HandshakeEngine) -> Self {
-        Self { engine, silent: true, early: Bytes::new(), output: BytesMut::new() }
+        Self { engine, silent: true, early: Bytes::new(), early_sent: 0, output: BytesMut::new() }
     }
 
     /// Takes the whole records at the front of `input` one by one, until the handshake is complete or there are no more.

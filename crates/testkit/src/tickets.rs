@@ -11,7 +11,7 @@ use rustls::{ClientConfig, ClientConnection, NamedGroup, ServerConfig, ServerCon
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A server and a client whose sessions, the first [`TICKETS`] of them, all resume one that is over. The server accepts up to
+/// A server and a client whose sessions, the first 100 of them, all resume one that is over. The server accepts up to
 /// `max_early_data` bytes of early data, makes no new tickets, and answers before the client has finished; the client
 /// offers early data.
 #[must_use]
@@ -19,15 +19,16 @@ pub fn early_configs(max_early_data: u32) -> (ServerConfig, ClientConfig) {
     let authority = Authority::new();
     let server = ServerConfig::clone(&authority.server_config(TlsVersion::V13));
     let client = ClientConfig::clone(&authority.client_config(TlsVersion::V13));
-    early_configs_from(server, client, max_early_data)
+    early_configs_from(server, client, max_early_data, 100)
 }
 
-/// [`early_configs`] made of configurations that say more.
+/// [`early_configs`] made of configurations that say more, for this many sessions.
 #[must_use]
 pub fn early_configs_from(
     mut server: ServerConfig,
     mut client: ClientConfig,
     max_early_data: u32,
+    sessions: usize,
 ) -> (ServerConfig, ClientConfig) {
     server.max_early_data_size = max_early_data;
     server.send_half_rtt_data = true;
@@ -36,7 +37,7 @@ pub fn early_configs_from(
     client.enable_early_data = true;
     client.resumption = Resumption::store(Arc::new(Client::default()));
     // Each meeting after the first uses up one ticket itself.
-    for _ in 0..TICKETS.div_ceil(FLIGHT - 1) {
+    for _ in 0..sessions.div_ceil(FLIGHT - 1) {
         meet(server.clone(), client.clone());
     }
     server.send_tls13_tickets = 0;
@@ -123,9 +124,6 @@ impl ClientSessionStore for Client {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).tickets.pop_front()
     }
 }
-
-/// How many tickets there are.
-pub const TICKETS: usize = 1_000;
 
 /// How many tickets a client takes in one flight.
 const FLIGHT: usize = 200;

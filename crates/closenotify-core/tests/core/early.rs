@@ -282,7 +282,7 @@ fn a_client_that_showed_its_certificate_is_known_in_the_early_data() {
     let leaf = authority.issue_client("alice");
     let server = ServerConfig::clone(&authority.server_config_requiring_client(TlsVersion::V13));
     let client = ClientConfig::clone(&authority.client_config_with(TlsVersion::V13, &leaf));
-    let (server, client) = early_configs_from(server, client, 1000);
+    let (server, client) = early_configs_from(server, client, 1000, 1);
     let mut met = meet(&server, &client, &[b"hello"]);
     assert_eq!(met.ours.advance_to_early(&mut met.input), Ok(EarlyProgress::EarlyData));
     assert_eq!(met.ours.facts().peer_certificates(), Some(leaf.chain().as_slice()));
@@ -293,7 +293,10 @@ fn a_client_that_showed_its_certificate_is_known_in_the_early_data() {
 
 #[test]
 fn a_request_cut_at_any_byte_never_looks_whole() {
-    let (server, client) = early_configs(50_000);
+    let authority = Authority::new();
+    let server = ServerConfig::clone(&authority.server_config(TlsVersion::V13));
+    let client = ClientConfig::clone(&authority.client_config(TlsVersion::V13));
+    let (server, client) = early_configs_from(server, client, 50_000, 1_000);
     let said: [&[u8]; 3] = [b"GET /", b" HTTP/1.1", b"\r\n\r\n"];
     let mut cuts = 0;
     let mut cut = 0;

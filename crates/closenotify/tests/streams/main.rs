@@ -5,6 +5,7 @@
 mod cancel;
 mod close;
 mod close_on_shutdown;
+mod early;
 mod end_tls;
 mod errors;
 mod faces;
