@@ -70,8 +70,9 @@ impl TlsConnector {
     /// # Errors
     ///
     /// As [`connect`](Self::connect). When early data had gone out, the server may have acted on it though the handshake failed. A
-    /// server that does not know TLS 1.3 any more, and one over rustls 0.23 that refuses more early data than it can skip (see
-    /// [`accept_early`](crate::TlsAcceptor::accept_early)), fails it: connect again without.
+    /// server that does not know TLS 1.3 any more fails it: connect again without. So does one over rustls 0.23 that refuses more
+    /// early data than it can skip (see [`accept_early`](crate::TlsAcceptor::accept_early)); its alert may come so late that the
+    /// stream is there already, and its first read fails.
     ///
     /// Dropping the future drops the transport, with no alert; early data may have reached the server.
     pub fn connect_early<T: AsyncRead + AsyncWrite + Unpin>(

@@ -202,6 +202,7 @@ fn answer(met: &mut Met) -> Vec<u8> {
     output_of(&mut met.peer)
 }
 
+/// docs/cases.md R17
 #[test]
 fn early_data_is_answered_before_the_client_has_finished_and_closed_behind_it() {
     by_hand(|| {
@@ -272,6 +273,7 @@ fn early_data_that_was_not_read_is_kept_for_the_reader_of_either_stream() {
 }
 
 /// Two tasks: one reads, the other writes, and may not before the client has finished. Both wait for the same bytes.
+/// docs/cases.md R26
 #[test]
 fn a_reader_and_a_writer_that_wait_for_the_client_are_both_woken() {
     by_hand(|| {
@@ -543,8 +545,41 @@ fn a_server_that_leaves_amid_early_data_ends_the_handshake() {
     });
 }
 
+/// The same, with the server's flight read: what it said before it left is delivered, a reset is one.
 #[test]
-fn received_ending_of_a_cut_session_is_a_truncation_behind_early_data_too() {
+fn what_a_server_said_before_it_left_is_delivered_though_the_early_data_was_not_taken() {
+    by_hand(|| {
+        for reset in [false, true] {
+            let (server, client) = early_configs(100_000);
+            let mut peer: Connection = rustls::ServerConnection::new(server.into()).unwrap().into();
+            let (wire, handle) = Wire::new();
+            let mut connect = pin!(TlsConnector::from(Arc::new(client)).connect_early(name(), wire, bytes(50_000)));
+            let waker = CountingWaker::new();
+            handle.push_write(WriteStep::Accept(600));
+            handle.push_write(WriteStep::Pending);
+            assert!(waker.poll(connect.as_mut()).is_pending());
+            feed(&mut peer, &handle.take_written()).unwrap();
+            handle.push_data(output_of(&mut peer));
+            handle.push_data(data(&mut peer, b"too busy"));
+            handle.push_data(peer::close_notify(&mut peer));
+            assert!(waker.poll(connect.as_mut()).is_pending());
+            handle.push_read(if reset { ReadStep::Error(ErrorKind::ConnectionReset) } else { ReadStep::Eof });
+            match waker.poll(connect.as_mut()) {
+                Poll::Ready(Ok(mut stream)) if !reset => {
+                    assert_eq!(done(read(&waker, &mut stream, 9)), b"too busy");
+                    assert_eq!(done(read(&waker, &mut stream, 9)), b"");
+                    assert!(stream.received_ending().unwrap().is_clean());
+                    assert!(stream.sent_ending().is_none());
+                }
+                Poll::Ready(Err(error)) if reset => assert_eq!(why(&error), HandshakeError::Reset),
+                other => panic!("reset: {reset}, {:?}", other.map_err(|error| error.to_string())),
+            }
+        }
+    });
+}
+
+#[test]
+fn a_session_cut_behind_its_early_data_is_truncated() {
     by_hand(|| {
         let (server, client) = early_configs(1_000);
         let mut met = meet(server, &client, b"hello");
