@@ -52,8 +52,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for AcceptEarly<T> {
 /// and was not read here is no replay any more, and is delivered first by the session's own stream. So a server that is in
 /// doubt reads nothing here, and finishes.
 ///
-/// - A read answers an end (no bytes) when the client has finished the handshake. That is the end of the early data, not of
-///   the session, which goes on behind `finish`. Where no early data came, or none was accepted, that is all.
+/// - A read answers an end (no bytes) when the client has finished the handshake, which a replay cannot. That is the end of the
+///   early data, not of the session, which goes on behind `finish`. Where no early data came, or none was accepted, that is all.
 /// - What cuts the early data short, a `close_notify` among it too, is an error whose source is a
 ///   [`HandshakeError`], on this read and all later ones: a cut request never looks whole.
 /// - A write goes out before the client has finished where `send_half_rtt_data` of the server's configuration allows it and
@@ -64,6 +64,26 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for AcceptEarly<T> {
 /// What it holds of the peer's is a record, or with `finish`, `shutdown` or a write that waits also the early data not yet
 /// read, at most `max_early_data_size`. The deadline of the handshake goes on, and counts the time that its owner takes too: what
 /// has arrived is taken in however late, but the client is not waited for beyond it.
+///
+/// ```
+/// use closenotify::{Linger, TlsAcceptor};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// # use tokio::net::TcpStream;
+///
+/// # async fn serve(acceptor: TlsAcceptor, tcp: TcpStream) -> std::io::Result<()> {
+/// let mut early = acceptor.accept_early(tcp).await?;
+/// let mut said = Vec::new();
+/// // Until the request is whole by its own framing: its end comes a round trip later.
+/// while !said.ends_with(b"\r\n\r\n") && early.read_buf(&mut said).await? > 0 {}
+/// if said.starts_with(b"GET /weather ") {
+///     early.write_all(b"what it gets as often as it asks").await?;
+///     early.flush().await?;
+/// }
+/// let stream = early.finish().await?; // from here on nothing is a replay
+/// stream.close(Linger::default()).await;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// Reading and writing can be split to two tasks by [`tokio::io::split`]. Dropping it drops the transport, with no alert: the
 /// peer sees an unfinished handshake, or a session that was aborted.

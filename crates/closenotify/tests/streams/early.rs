@@ -272,6 +272,35 @@ fn early_data_that_was_not_read_is_kept_for_the_reader_of_either_stream() {
     });
 }
 
+/// The transport is not read while early data waits for its reader: the client cannot make us hold more than a record of it.
+#[test]
+fn early_data_that_nobody_reads_stays_with_the_client() {
+    by_hand(|| {
+        let (server, client) = early_configs(100_000);
+        let mut met = meet(server, &client, b"");
+        let mut said = |length| {
+            let Connection::Client(peer) = &mut met.peer else { unreachable!() };
+            peer.early_data().unwrap().write_all(&bytes(length)).unwrap();
+            output_of(&mut met.peer)
+        };
+        for _ in 0..8 {
+            met.wire.push_data(said(10_000));
+        }
+        let waker = CountingWaker::new();
+        assert_eq!(met.wire.polls().read, 1, "the ClientHello");
+        let (mut got, mut most) = (0, 0);
+        while got < 80_000 {
+            let before = met.wire.polls().read;
+            let read = done(read(&waker, &mut met.early, 1_000)).len();
+            most = most.max(met.wire.polls().read - before);
+            got += read;
+            // A read of the transport is 8 KiB at most here, and a record is 10,000 bytes.
+            assert!(met.wire.polls().read <= 1 + 2 * (got as u64 / 10_000 + 1) + 1, "{got}");
+        }
+        assert!(most <= 2, "{most}");
+    });
+}
+
 /// Two tasks: one reads, the other writes, and may not before the client has finished. Both wait for the same bytes.
 /// docs/cases.md R26
 #[test]
