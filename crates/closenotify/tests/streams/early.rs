@@ -440,6 +440,24 @@ async fn a_client_that_falls_silent_in_its_early_data_is_waited_for_until_the_de
     }
 }
 
+/// Two tasks: the one waits for the client's bytes, the other for it to take ours.
+#[tokio::test(start_paused = true)]
+async fn the_deadline_wakes_a_reader_and_a_writer_both() {
+    let (server, client) = early_configs(1_000);
+    let mut met = meet(server, &client, b"hello");
+    let (reader, writer) = (CountingWaker::new(), CountingWaker::new());
+    assert_eq!(done(read(&reader, &mut met.early, 9)), b"hello");
+    met.wire.push_write(WriteStep::Pending);
+    assert_eq!(done(write(&writer, &mut met.early, b"taken")), 5);
+    assert!(read(&reader, &mut met.early, 9).is_pending());
+    assert!(write(&writer, &mut met.early, b"not taken").is_pending());
+    tokio::time::advance(Duration::from_secs(11)).await;
+    assert_eq!((reader.take_wakes(), writer.take_wakes()), (1, 1));
+    let late = HandshakeError::TimedOut(Deadline::Handshake);
+    assert_eq!(why(&failed(read(&reader, &mut met.early, 9))), late);
+    assert_eq!(why(&failed(write(&writer, &mut met.early, b"x"))), late);
+}
+
 /// What is there is taken in however long the owner has taken; the clock is looked at only where the client must be waited for.
 #[tokio::test(start_paused = true)]
 async fn an_owner_that_takes_its_time_finishes_with_what_has_arrived() {
