@@ -106,6 +106,12 @@ impl Receiver {
         (read, owes)
     }
 
+    /// Moves to `out` what a server has not [read](crate::Handshake::read_early) of the early data, as far as there is
+    /// room; returns how many bytes, 0 when nothing is left of it. [`read`](Self::read) begins with the same bytes.
+    pub fn read_early(&mut self, out: &mut impl BufMut) -> usize {
+        self.engine.lock().take_early(out)
+    }
+
     /// Tells the half that its transport has no more, with `input` unread. Does nothing when the half has ended already: a
     /// later fault never overwrites an earlier ending.
     ///

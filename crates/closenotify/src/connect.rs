@@ -1,9 +1,10 @@
 //! TLS as a client.
 
 use crate::client::TlsStream;
-use crate::handshake::{Fallible, Handshaking, Settings, io_error};
+use crate::handshake::{Early, Fallible, Handshaking, Settings, io_error};
 use crate::reading::Truncation;
 use crate::split::Role;
+use bytes::Bytes;
 use closenotify_core::Handshake;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -52,6 +53,37 @@ impl TlsConnector {
             self.settings,
         ))
     }
+
+    /// As [`connect`](Self::connect), and says `early` first: as early data (0-RTT, RFC 9846 section 4.2.10), with the first
+    /// flight, where the server's ticket from an earlier session allows it.
+    ///
+    /// The stream that it answers is one like any other: there is no state in which its close or its shutdown is another. No
+    /// byte of `early` is lost or doubled: what was not accepted as early data follows as ordinary data, before anything that
+    /// is written to the stream. [`SessionFacts::early_data`](crate::SessionFacts::early_data) says how much was accepted. It is
+    /// written when the future answers; only where the server takes no more of it before its own answer, of more than 16 KiB,
+    /// is read, the rest is held, encrypted, and goes out with the stream's next read, write or flush.
+    ///
+    /// **The server may get `early` more than once**, by somebody on the way who recorded it, and it is not protected by keys of
+    /// this session. Say only what may be said twice. To call this is to allow it: `enable_early_data` of the configuration need
+    /// not be set.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect). When early data had gone out, the server may have acted on it though the handshake failed. A
+    /// server that does not know TLS 1.3 any more fails it: connect again without. So does one over rustls 0.23 that refuses more
+    /// early data than it can skip (see [`accept_early`](crate::TlsAcceptor::accept_early)); its alert may come so late that the
+    /// stream is there already, and its first read fails.
+    ///
+    /// Dropping the future drops the transport, with no alert; early data may have reached the server.
+    pub fn connect_early<T: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        domain: ServerName<'static>,
+        stream: T,
+        early: impl Into<Bytes>,
+    ) -> Connect<T> {
+        let handshake = Handshake::client_early(Arc::clone(&self.config), domain, early.into());
+        Connect(Handshaking::new(stream, Role::Client, handshake, self.settings).with_early(Early::Sent))
+    }
 }
 
 impl From<Arc<ClientConfig>> for TlsConnector {
@@ -66,7 +98,7 @@ impl fmt::Debug for TlsConnector {
     }
 }
 
-/// A client's handshake under way: made by [`TlsConnector::connect`].
+/// A client's handshake under way: made by [`TlsConnector::connect`] and [`connect_early`](TlsConnector::connect_early).
 ///
 /// Dropping it drops the transport, with no alert: the peer sees an unfinished handshake.
 #[derive(Debug)]

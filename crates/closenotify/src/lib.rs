@@ -14,6 +14,8 @@
 //!   other open; [`close`](TlsStream::close) ends both within bounds and loses nothing; [`end_tls`](TlsStream::end_tls) ends
 //!   TLS and gives the transport back. [`close_on_shutdown`](TlsStream::close_on_shutdown) makes the first the second, for
 //!   hyper, h2, axum and others that take a stream over.
+//! - Early data (0-RTT): [`connect_early`](TlsConnector::connect_early) says something with the first flight, and gives an
+//!   ordinary stream; [`accept_early`](TlsAcceptor::accept_early) hears it, with a type of its own, for it can be a replay.
 //! - No task ever wakes itself, whatever the peer sends.
 //!
 //! # Example
@@ -80,6 +82,7 @@ pub mod client;
 mod close;
 mod close_on_shutdown;
 mod connect;
+mod early;
 pub mod ending;
 mod error;
 mod handshake;
@@ -99,6 +102,7 @@ pub use closenotify_core::{
     Violation, find_source, io_kind_word,
 };
 pub use connect::{Connect, TlsConnector};
+pub use early::{AcceptEarly, EarlyStream};
 pub use error::{ReadError, WriteError, is_reset, is_truncation, is_write_after_close};
 pub use handshake::Fallible;
 pub use lazy::{LazyConfigAcceptor, StartHandshake};

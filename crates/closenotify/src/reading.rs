@@ -156,6 +156,11 @@ impl Reading {
         &self.receiver
     }
 
+    /// What is left of a server's early data, as far as there is room.
+    pub(crate) fn read_early(&mut self, out: &mut impl BufMut) {
+        let _ = self.receiver.read_early(out);
+    }
+
     pub(crate) fn set_truncation(&mut self, truncation: Truncation) {
         self.truncation = truncation;
     }

@@ -1,6 +1,6 @@
 //! The sending direction over a transport: encrypts, writes, flushes, ends, and records how it ended, once.
 //!
-//! It holds at most one write's worth of ciphertext. It never reads.
+//! It holds at most one write's worth of ciphertext, and before that what the handshake left. It never reads.
 
 use crate::error::WriteError;
 use crate::link::Link;
@@ -48,6 +48,11 @@ pub(crate) enum Extent {
 impl Writing {
     pub(crate) fn new(sender: Sender) -> Self {
         Self { state: State::Open(sender), output: BytesMut::new(), ending: None }
+    }
+
+    /// A half whose handshake left `output` to be written first.
+    pub(crate) fn behind(output: BytesMut, sender: Sender) -> Self {
+        Self { output, ..Self::new(sender) }
     }
 
     /// A half whose transport failed before it began.

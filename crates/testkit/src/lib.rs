@@ -10,4 +10,5 @@ pub mod executor;
 pub mod net;
 pub mod peers;
 pub mod report;
+pub mod tickets;
 pub mod transport;

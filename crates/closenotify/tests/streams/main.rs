@@ -5,6 +5,8 @@
 mod cancel;
 mod close;
 mod close_on_shutdown;
+mod early;
+mod early_openssl;
 mod end_tls;
 mod errors;
 mod faces;
