@@ -1,5 +1,6 @@
 //! TLS as a server.
 
+use crate::buffers::BufferLimit;
 use crate::handshake::{Fallible, Handshaking, Settings, io_error};
 use crate::reading::Truncation;
 use crate::server::TlsStream;
@@ -34,6 +35,14 @@ impl TlsAcceptor {
     #[must_use]
     pub fn truncation(mut self, truncation: Truncation) -> Self {
         self.settings.truncation = truncation;
+        self
+    }
+
+    /// Sets how many bytes a session made here holds in each direction; 64 KiB when not set, less than 16 KiB counts as
+    /// 16 KiB, more than 64 KiB as 64 KiB. [What a session holds](crate#memory) says of which buffers.
+    #[must_use]
+    pub fn buffer_limit(mut self, bytes: usize) -> Self {
+        self.settings.buffer_limit = BufferLimit::new(bytes);
         self
     }
 

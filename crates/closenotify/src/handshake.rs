@@ -1,5 +1,6 @@
 //! Drives a handshake over a transport: both flights, the alert on failure, the deadline over all of it.
 
+use crate::buffers::BufferLimit;
 use crate::link::Link;
 use crate::reading::{Reading, Truncation};
 use crate::split::Role;
@@ -28,11 +29,16 @@ pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Settings {
     pub(crate) handshake_timeout: Duration,
     pub(crate) truncation: Truncation,
+    pub(crate) buffer_limit: BufferLimit,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { handshake_timeout: HANDSHAKE_TIMEOUT, truncation: Truncation::default() }
+        Self {
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            truncation: Truncation::default(),
+            buffer_limit: BufferLimit::default(),
+        }
     }
 }
 
@@ -128,8 +134,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
             Err(error) => Err((error, io)),
             Ok(handshake) => {
                 let (session, link) = (handshake.into_session(), Link::new());
+                let Settings { truncation, buffer_limit, .. } = self.settings;
                 let writing = match self.write_failed {
-                    None => Writing::new(session.sender),
+                    None => Writing::new(session.sender, buffer_limit),
                     // What did not go out are tickets: the client has finished, and what it sent is whole.
                     Some(kind) if self.role == Role::Server && session.facts.protocol_version() == TLSv1_3 => {
                         Writing::failed(kind, &link)
@@ -137,7 +144,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshaking<T> {
                     // The peer has not seen the end of the handshake.
                     Some(kind) => return Poll::Ready(Err((write_error(kind), io))),
                 };
-                let reading = Reading::new(session.receiver, std::mem::take(&mut self.input), self.settings.truncation);
+                let reading = Reading::new(session.receiver, std::mem::take(&mut self.input), truncation, buffer_limit);
                 Ok(Stream { io, reading, writing, link, facts: session.facts })
             }
         })

@@ -2,6 +2,7 @@
 //!
 //! It holds at most one write's worth of ciphertext. It never reads.
 
+use crate::buffers::BufferLimit;
 use crate::error::WriteError;
 use crate::link::Link;
 use bytes::{Buf as _, BytesMut};
@@ -46,7 +47,8 @@ pub(crate) enum Extent {
 }
 
 impl Writing {
-    pub(crate) fn new(sender: Sender) -> Self {
+    pub(crate) fn new(mut sender: Sender, limit: BufferLimit) -> Self {
+        sender.set_write_max(limit.write_max());
         Self { state: State::Open(sender), output: BytesMut::new(), ending: None }
     }
 

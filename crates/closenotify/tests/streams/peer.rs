@@ -143,13 +143,21 @@ pub(crate) fn meet(version: TlsVersion, side: Side) -> Met {
 
 /// [`meet`] over any transport whose reads are those of `handle` and that writes to it.
 pub(crate) fn meet_over(configs: &Configs, side: Side, wire: Wire, handle: &Handle) -> Met {
-    let mut peer = configs.peer_of(side);
+    meet_by(&configs.connector(), &configs.acceptor(), configs.peer_of(side), side, wire, handle)
+}
+
+/// [`meet_over`] with settings of the test's own.
+pub(crate) fn meet_by(
+    connector: &TlsConnector,
+    acceptor: &TlsAcceptor,
+    mut peer: Connection,
+    side: Side,
+    wire: Wire,
+    handle: &Handle,
+) -> Met {
     let stream = match side {
-        Side::Client => {
-            let connecting = configs.connector().connect("localhost".try_into().unwrap(), wire);
-            shake(connecting, handle, &mut peer).into()
-        }
-        Side::Server => shake(configs.acceptor().accept(wire), handle, &mut peer).into(),
+        Side::Client => shake(connector.connect("localhost".try_into().unwrap(), wire), handle, &mut peer).into(),
+        Side::Server => shake(acceptor.accept(wire), handle, &mut peer).into(),
     };
     Met { stream, wire: handle.clone(), peer }
 }
