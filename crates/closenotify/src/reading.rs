@@ -33,13 +33,15 @@ pub(crate) struct Reading {
     plain: BytesMut,
     truncation: Truncation,
     limit: BufferLimit,
+    /// How many bytes the transport has given.
+    arrived: u64,
     /// Whether the peer waits for bytes that the sender must write.
     owes: bool,
 }
 
 impl Reading {
     pub(crate) fn new(receiver: Receiver, input: BytesMut, truncation: Truncation, limit: BufferLimit) -> Self {
-        let mut reading = Self { receiver, input, plain: BytesMut::new(), truncation, limit, owes: false };
+        let mut reading = Self { receiver, input, plain: BytesMut::new(), truncation, limit, arrived: 0, owes: false };
         reading.rest();
         reading
     }
@@ -133,7 +135,10 @@ impl Reading {
             }
             let mut scrap = BytesMut::with_capacity(PLAIN_MAX);
             match ready!(poll_read_buf(io, cx, &mut scrap)) {
-                Ok(read @ 1..) => *discarded += read as u64,
+                Ok(read @ 1..) => {
+                    self.arrived += read as u64;
+                    *discarded += read as u64;
+                }
                 Ok(0) | Err(_) => return Poll::Ready(()),
             }
         }
@@ -154,6 +159,11 @@ impl Reading {
     /// The raw bytes behind the end of TLS.
     pub(crate) fn into_trailing(self) -> BytesMut {
         self.input
+    }
+
+    /// How many bytes the transport has given since the handshake.
+    pub(crate) fn arrived(&self) -> u64 {
+        self.arrived
     }
 
     pub(crate) fn owes(&mut self) -> &mut bool {
@@ -184,7 +194,10 @@ impl Reading {
     fn poll_fill_input<R: AsyncRead + Unpin>(&mut self, io: &mut R, link: &Link, cx: &mut Context<'_>) -> Poll<()> {
         self.make_room();
         let end = match poll_read_buf(io, cx, &mut self.input) {
-            Poll::Ready(Ok(1..)) => return Poll::Ready(()),
+            Poll::Ready(Ok(read @ 1..)) => {
+                self.arrived += read as u64;
+                return Poll::Ready(());
+            }
             Poll::Ready(Ok(0)) if link.was_reset() => TransportEnd::Reset,
             Poll::Ready(Ok(0)) => TransportEnd::Eof,
             Poll::Ready(Err(error)) => TransportEnd::from(error.kind()),
