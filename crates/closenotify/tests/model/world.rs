@@ -418,7 +418,7 @@ impl World {
                 self.writing.pending = Some(operation);
             }
             Poll::Ready(Err(error)) => {
-                let typed = WriteError::of(&error).unwrap_or_else(|| panic!("{error:?} has no source"));
+                let typed = WriteError::find(&error).unwrap_or_else(|| panic!("{error:?} has no source"));
                 match (error.kind(), typed) {
                     (io::ErrorKind::BrokenPipe, WriteError::AfterClose) => {
                         assert!(self.closing && self.is_write(operation), "{operation:?}");

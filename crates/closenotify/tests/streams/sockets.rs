@@ -104,7 +104,7 @@ async fn shutdown_and_drop_lose_what_is_in_flight() {
             let mut received = Vec::new();
             let error = theirs.read_to_end(&mut received).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-            assert_eq!(ReadError::of(&error).map(ReadError::ending), Some(&ReceivedEnding::Reset));
+            assert_eq!(ReadError::find(&error).map(ReadError::ending), Some(&ReceivedEnding::Reset));
             assert!(received.len() < sent.len());
         };
         timeout(HANG, all).await.unwrap();
