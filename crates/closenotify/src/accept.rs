@@ -46,6 +46,11 @@ impl TlsAcceptor {
         self
     }
 
+    /// The configuration that it was made from.
+    pub fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
+    }
+
     /// Handshakes over `stream` with a client.
     ///
     /// # Errors

@@ -47,6 +47,21 @@ impl TlsConnector {
         self
     }
 
+    /// The same connector, which offers these protocols by ALPN (RFC 7301), the first one preferred, in place of those of its
+    /// configuration. It makes a copy of the configuration, which shares the sessions to resume: for many connections, keep
+    /// the connector that it answers.
+    #[must_use]
+    pub fn with_alpn(&self, protocols: Vec<Vec<u8>>) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols;
+        Self { config: Arc::new(config), settings: self.settings }
+    }
+
+    /// The configuration that it was made from.
+    pub fn config(&self) -> &Arc<ClientConfig> {
+        &self.config
+    }
+
     /// Handshakes over `stream` with the server called `domain`.
     ///
     /// # Errors
