@@ -293,8 +293,9 @@ async fn an_alert_is_not_destroyed_by_what_the_peer_still_sends() {
     }
 }
 
+/// Four tasks on as many threads.
 /// docs/cases.md R36
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn both_directions_flow_at_once_through_the_halves() {
     for (version, side) in EACH {
         let all = async {

@@ -408,6 +408,34 @@ fn our_fatal_alert_goes_out_with_the_read_that_finds_the_violation() {
     });
 }
 
+#[test]
+fn a_reader_alone_sends_our_fatal_alert() {
+    by_hand(|| {
+        for (version, side) in EACH {
+            for room in [true, false] {
+                let Met { stream, wire, mut peer } = peer::meet(version, side);
+                let (mut reader, writer) = stream.into_split();
+                let waker = CountingWaker::new();
+                if !room {
+                    wire.push_write(WriteStep::Pending);
+                }
+                wire.push_data(peer::broken(&mut peer));
+                assert_eq!(failed(read(&waker, &mut reader, 10)).kind(), ErrorKind::InvalidData);
+                if !room {
+                    assert_eq!((wire.written(), writer.sent_ending()), (Vec::new(), None));
+                    wire.release_write();
+                    assert_eq!(waker.take_wakes(), 1, "the reader waits for room, though it has had its answer");
+                    assert_eq!(failed(read(&waker, &mut reader, 10)).kind(), ErrorKind::InvalidData);
+                }
+                let seen = peer::read_at(&mut peer, &wire.take_written()).1;
+                assert_eq!(seen, Err(rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac)));
+                assert_eq!(writer.sent_ending().unwrap().word(), "alert_bad_record_mac");
+                assert_eq!((waker.wakes(), waker.live()), (0, 0));
+            }
+        }
+    });
+}
+
 /// The bound on ciphertext holds for what receiving makes us owe, too: a peer that asks for KeyUpdates and never reads.
 #[test]
 fn answers_to_key_updates_are_bounded_while_the_transport_is_full() {
