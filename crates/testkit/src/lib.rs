@@ -9,5 +9,6 @@ pub mod client;
 pub mod executor;
 pub mod net;
 pub mod peers;
+pub mod plain;
 pub mod report;
 pub mod transport;
