@@ -65,6 +65,8 @@ pub enum Need {
     Tls,
     /// An application that answers.
     Answer,
+    /// HTTP.
+    Http,
     /// An answer that is long enough not to fit the buffers between two hosts.
     LongAnswer,
     /// A process whose CPU time can be seen.
@@ -85,6 +87,8 @@ pub struct Allowed {
     pub upstream_data: Option<&'static [DataSeen]>,
     /// For a proxy: how it may end the connection to its upstream.
     pub upstream_close: Option<&'static [Ending]>,
+    /// What else must be so about the end.
+    pub also: &'static [Also],
     /// Whether silence is a failure: the case is about time.
     pub in_time: bool,
     /// Whether CPU time is watched (where there is a process) and must be as low as that of a session at rest.
@@ -101,10 +105,26 @@ impl Allowed {
         alerts: &[],
         upstream_data: None,
         upstream_close: None,
+        also: &[],
         in_time: false,
         quiet: false,
         alive: false,
     };
+}
+
+/// Something that must be so about the end of the TLS direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Also {
+    /// No data comes behind the close_notify.
+    NothingBehind,
+    /// There is at most one close_notify.
+    OneCloseNotify,
+    /// A close_notify has the level warning.
+    WarningLevel,
+    /// A KeyUpdate is answered by one.
+    KeyUpdateAnswered,
+    /// The direction does not end inside a record.
+    WholeRecords,
 }
 
 /// What became of data.
@@ -165,6 +185,67 @@ impl DataSeen {
             Self::Refused => "refused",
             Self::Undecided => "undecided",
         }
+    }
+}
+
+impl DataSeen {
+    /// In words for people.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Whole => "the whole data",
+            Self::Cut => "the beginning of the data",
+            Self::Nothing => "no data",
+            Self::More => "more than the data",
+            Self::Other => "other data",
+            Self::TakenAsWhole => "success reported",
+            Self::Refused => "an error reported",
+            Self::Undecided => "neither success nor an error reported in time",
+        }
+    }
+}
+
+impl Also {
+    /// What is asked, in words.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::NothingBehind => "no data behind its close_notify",
+            Self::OneCloseNotify => "one close_notify at most",
+            Self::WarningLevel => "close_notify at level warning",
+            Self::KeyUpdateAnswered => "the KeyUpdate answered by one",
+            Self::WholeRecords => "no end inside a record",
+        }
+    }
+
+    /// One word for what was seen instead, as in a file of known deviations.
+    #[must_use]
+    pub fn failed_word(self) -> &'static str {
+        match self {
+            Self::NothingBehind => "data-behind-end",
+            Self::OneCloseNotify => "two-close-notifies",
+            Self::WarningLevel => "wrong-level",
+            Self::KeyUpdateAnswered => "key-update-unanswered",
+            Self::WholeRecords => "cut-record",
+        }
+    }
+}
+
+impl Case {
+    /// What it checks: the first part of its id.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        match self.id.split('/').next() {
+            Some("client") => Subject::Client,
+            Some("proxy") => Subject::Proxy,
+            _ => Subject::Server,
+        }
+    }
+
+    /// The second part of its id.
+    #[must_use]
+    pub fn topic(&self) -> &'static str {
+        self.id.split('/').nth(1).unwrap_or_default()
     }
 }
 

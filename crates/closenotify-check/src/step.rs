@@ -4,18 +4,25 @@
 //! step the probe waits until the subject has ended the connection or time is up.
 
 use closenotify_probe::Stop;
+use std::fmt;
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Handshakes so far and no further; only as the first step.
     Handshake(Stop),
+    /// Sends something else than a handshake; only as the first step.
+    NoHandshake,
     /// Sends all of these in one segment.
     Send(&'static [Put]),
+    /// Begins to send all of these, and goes on with the next step while the subject may not read.
+    Pour(&'static [Put]),
     /// Ends the TCP direction.
     Fin,
     /// Resets the connection; nothing can be seen of it any more.
     Reset,
+    /// Closes the socket as the system does: with a reset where unread bytes wait.
+    Close,
     /// Waits so many milliseconds.
     Wait(u64),
     /// Stops reading.
@@ -26,6 +33,8 @@ pub enum Step {
     ReadSlowly(usize),
     /// Waits until the subject has sent all that it is expected to, or has ended, or time is up.
     AwaitAnswer,
+    /// Waits until the subject has sent something, or has ended, or time is up.
+    AwaitData,
     /// Waits until the subject has ended its TLS direction or its TCP direction, or time is up.
     AwaitEnd,
 }
@@ -33,10 +42,14 @@ pub enum Step {
 /// Something to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
-    /// What the application is asked, whole.
+    /// What the application is asked, whole; an HTTP server is told to close behind its answer.
     Request,
-    /// The first half of it.
+    /// The same, and an HTTP server may keep the connection open.
+    KeptRequest,
+    /// The first half of a request.
     HalfRequest,
+    /// The second half of it.
+    OtherHalf,
     /// A close_notify.
     CloseNotify,
     /// An alert of a level and a description.
@@ -55,4 +68,69 @@ pub enum Put {
     HalfRecord,
     /// Bytes that are no record.
     Raw(&'static [u8]),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |f: &mut fmt::Formatter<'_>, puts: &[Put]| {
+            for (at, put) in puts.iter().enumerate() {
+                write!(f, "{}{put}", if at == 0 { "" } else { ", then " })?;
+            }
+            Ok(())
+        };
+        match self {
+            Self::Handshake(Stop::Complete) => f.write_str("complete the handshake"),
+            Self::Handshake(Stop::HoldLast) => f.write_str("complete the handshake, but hold the Finished back"),
+            Self::Handshake(Stop::InsideHello(bytes)) => write!(f, "send the first {bytes} B of the hello"),
+            Self::Handshake(Stop::Hello) => f.write_str("handshake up to the ClientHello"),
+            Self::Handshake(Stop::BeforeFinished) => {
+                f.write_str("handshake up to the last Finished, which is not sent")
+            }
+            Self::NoHandshake => f.write_str("connect without a handshake"),
+            Self::Send(puts) => {
+                f.write_str("send in one segment: ")?;
+                list(f, puts)
+            }
+            Self::Pour(puts) => {
+                f.write_str("begin to send: ")?;
+                list(f, puts)
+            }
+            Self::Fin => f.write_str("send FIN"),
+            Self::Reset => f.write_str("send RST"),
+            Self::Close => f.write_str("close the socket"),
+            Self::Wait(time) => write!(f, "wait {time} ms"),
+            Self::StopReading => f.write_str("stop reading"),
+            Self::ReadOn => f.write_str("read on"),
+            Self::ReadSlowly(bytes) => write!(f, "read {bytes} B every 10 ms"),
+            Self::AwaitAnswer => f.write_str("wait for the whole answer"),
+            Self::AwaitData => f.write_str("wait for data"),
+            Self::AwaitEnd => f.write_str("wait for the subject's end"),
+        }
+    }
+}
+
+impl fmt::Display for Put {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request => f.write_str("the request"),
+            Self::KeptRequest => f.write_str("the request (keep-alive)"),
+            Self::HalfRequest => f.write_str("half of the request"),
+            Self::OtherHalf => f.write_str("the other half"),
+            Self::CloseNotify => f.write_str("close_notify"),
+            Self::Alert(level, code) => write!(f, "alert {} (level {level})", closenotify_probe::alert::name(*code)),
+            Self::Filler(bytes) => write!(f, "{bytes} B of data"),
+            Self::KeyUpdate(true) => f.write_str("KeyUpdate (update_requested)"),
+            Self::KeyUpdate(false) => f.write_str("KeyUpdate"),
+            Self::Record(21, []) => f.write_str("an empty alert record"),
+            Self::Record(21, content) => write!(f, "an alert record of {} B", content.len()),
+            Self::Record(22, content) => write!(f, "a handshake message of {} B", content.len()),
+            Self::Record(23, []) => f.write_str("an empty data record"),
+            Self::Record(kind, content) => write!(f, "a record of kind {kind}, {} B", content.len()),
+            Self::Clear(21, _) => f.write_str("an alert that is not sealed"),
+            Self::Clear(kind, content) => write!(f, "a record of kind {kind} that is not sealed, {} B", content.len()),
+            Self::Garbled => f.write_str("a record with a broken seal"),
+            Self::HalfRecord => f.write_str("half a record"),
+            Self::Raw(bytes) => write!(f, "{} B that are no record", bytes.len()),
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -64,15 +64,23 @@ impl Peer {
         Self::new(io, Wrap::Nothing, Unwrap::Nothing, Vec::new(), Vec::new(), link, log)
     }
 
-    /// Connects without TLS.
+    /// A connection on which TLS is due, and no handshake has been begun.
+    #[must_use]
+    pub fn without_keys(io: TcpStream, log: Log) -> Self {
+        Self::new(io, Wrap::Records, Unwrap::Records, Vec::new(), Vec::new(), Link::Tls, log)
+    }
+
+    /// Connects without TLS. A small `receive_buffer` in bytes makes the other end feel early that the probe does not read.
     ///
     /// # Errors
     ///
     /// When that cannot be done within `timeout`.
-    pub async fn connect(to: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
-        let io = tokio::time::timeout(timeout, TcpStream::connect(to)).await.map_err(|_| io::ErrorKind::TimedOut)??;
-        io.set_nodelay(true)?;
-        Ok(io)
+    pub async fn connect(to: SocketAddr, timeout: Duration, receive_buffer: Option<u32>) -> io::Result<TcpStream> {
+        let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        if let Some(bytes) = receive_buffer {
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        tokio::time::timeout(timeout, socket.connect(to)).await.map_err(|_| io::ErrorKind::TimedOut)?
     }
 
     /// Handshakes as a client, as far as `stop` says. The facts are there when the handshake is complete.
