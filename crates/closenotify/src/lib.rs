@@ -102,8 +102,10 @@
 //!
 //! A write takes nothing more before the transport has taken what it was given; while it seals, the TLS library holds its
 //! ciphertext a second time. A configuration with a small `max_fragment_size` makes more records of the same L. Behind a
-//! close_notify the raw bytes that came with it are kept for `end_tls`, in the first of the four. A handshake has limits of
-//! its own, and [`handshake_timeout`](TlsAcceptor::handshake_timeout).
+//! close_notify the raw bytes that came with it are kept for `end_tls`, in the first of the four.
+//!
+//! A handshake is not limited by it: a server holds 98512 bytes beside what the configuration shares while a ClientHello of
+//! 65000 bytes arrives, for no longer than its [`handshake_timeout`](TlsAcceptor::handshake_timeout).
 //!
 //! The numbers are those of `cargo test -p closenotify --test memory -- --nocapture`, which fails when they grow.
 

@@ -116,6 +116,28 @@ fn besieged(version: TlsVersion, side: Side, limit: usize) -> (usize, usize, usi
     (reading, buffered, held(stream) - rest)
 }
 
+/// The most that a server holds while a client sends a ClientHello of this length, in pieces, until it is refused.
+fn in_the_handshake(length: u16, piece: usize) -> usize {
+    let waker = CountingWaker::new();
+    let (wire, handle) = Wire::new();
+    let mut accept = Box::pin(Configs::of(TlsVersion::V13).acceptor().accept(wire));
+    let mut record = vec![0; 16 * KIB + 5];
+    record[..5].copy_from_slice(&[22, 3, 1, 64, 0]);
+    let mut bytes = record.repeat(5);
+    let [high, low] = length.to_be_bytes();
+    bytes[5..9].copy_from_slice(&[1, 0, high, low]);
+    let (before, mut most) = (live(), 0);
+    for piece in bytes.chunks(piece) {
+        handle.push_data(piece);
+        let polled = waker.poll(accept.as_mut());
+        if polled.is_ready() {
+            return most;
+        }
+        most = most.max(live() - before);
+    }
+    panic!("80 KiB are no ClientHello");
+}
+
 #[test]
 fn a_session_holds_nothing_at_rest_and_no_more_than_its_limit_ever() {
     by_hand(|| {
@@ -130,6 +152,12 @@ fn a_session_holds_nothing_at_rest_and_no_more_than_its_limit_ever() {
                 // The state of the session, and 4 KiB of input that the TLS library keeps.
                 assert!(held.into_iter().all(|held| held <= 9 * KIB), "{traffic}");
             }
+        }
+        eprintln!("at a server, while a ClientHello of this length arrives | at most");
+        for length in [1_000, 20_000, 65_000] {
+            let most = [100, 1_000, 9_000].map(|piece| in_the_handshake(length, piece));
+            eprintln!("{length} | {most:?} in pieces of 100, 1000 and 9000");
+            assert!(most.into_iter().all(|most| most <= 100 * KIB));
         }
         eprintln!("with a limit of | input and a record, user reads a byte | the same by poll_fill_buf | output");
         for limit in [0, 16 * KIB, 20_000, 64 * KIB, usize::MAX] {
