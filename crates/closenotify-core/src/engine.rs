@@ -225,7 +225,8 @@ impl HandshakeEngine {
         let records_left = records_left(&self.connection).map(|left| left.saturating_sub(self.reserved));
         let shared = Shared { connection: self.connection, state: State::Open, owed: BytesMut::new(), early };
         let shared = Arc::new(Mutex::new(shared));
-        let sending = SendingEngine { shared: Arc::clone(&shared), records_left, fragment: self.fragment };
+        let sending =
+            SendingEngine { shared: Arc::clone(&shared), records_left, fragment: self.fragment, write_max: WRITE_MAX };
         (ReceivingEngine { shared }, sending, facts)
     }
 }
@@ -342,24 +343,33 @@ pub(crate) struct SendingEngine {
     /// How many more records the keys may protect; `None` where the library changes keys by itself (TLS 1.3).
     records_left: Option<u64>,
     fragment: usize,
+    write_max: usize,
 }
 
 impl SendingEngine {
-    /// Seals as much of `plaintext` as fits the library's limit of 64 KiB and appends it to `output`, behind what was
+    /// Sets how much plaintext a call of [`seal`](Self::seal) takes.
+    pub(crate) fn set_write_max(&mut self, bytes: usize) {
+        self.write_max = bytes.clamp(1, WRITE_MAX);
+        lock(&self.shared).connection.set_buffer_limit(Some(self.write_max));
+    }
+
+    /// Seals as much of `plaintext` as fits the library's limit and appends it to `output`, behind what was
     /// owed. Returns how many bytes were taken.
     pub(crate) fn seal(&mut self, plaintext: &[IoSlice<'_>], output: &mut BytesMut) -> Result<usize, SendError> {
         let mut shared = lock(&self.shared);
         if shared.state != State::Open {
             return Err(SendError::SessionOver);
         }
+        let length = plaintext.iter().map(|slice| slice.len()).sum::<usize>().min(self.write_max);
+        let records = length.div_ceil(self.fragment);
         if let Some(left) = self.records_left.as_mut() {
-            let length: usize = plaintext.iter().map(|slice| slice.len()).sum();
-            let records = length.min(WRITE_MAX).div_ceil(self.fragment);
             // At the limit rustls 0.23 drops the data, reports it as taken and sends a close_notify of its own.
             *left = left.checked_sub(records as u64).ok_or(SendError::KeysExhausted)?;
         }
         // What was owed would count against the library's limit.
         shared.take_output(output);
+        // At once, and no more than needed: growing record by record would copy, and leave room to spare.
+        output.reserve(length + records * RECORD_OVERHEAD);
         let taken = shared.connection.writer().write_vectored(plaintext).map_err(|_fatal| SendError::SessionOver)?;
         shared.take_output(output);
         Ok(taken)
@@ -576,6 +586,10 @@ impl Read for NothingNow {
 
 /// What the handshake and the alerts need of the records that keys may protect, and to spare.
 const RECORDS_RESERVED: u64 = 16;
+
+/// What a record is longer than its plaintext, at most, in bytes: header, nonce and tag of AES-GCM in TLS 1.2 (RFC 5288
+/// section 3), where TLS 1.3 has a byte in place of the nonce.
+const RECORD_OVERHEAD: usize = HEADER + 8 + 16;
 
 /// How much early data is moved at a time, in bytes.
 const EARLY_CHUNK: usize = 4096;

@@ -28,7 +28,7 @@ pub struct Receiver {
     engine: ReceivingEngine,
     state: State,
     dataless: u32,
-    /// Whether the TLS library has seen a record that made its buffer grow.
+    /// Whether the TLS library has seen a record that made its buffer grow, as those of the handshake may have.
     large: bool,
 }
 
@@ -56,7 +56,7 @@ pub struct SenderOwes(pub bool);
 
 impl Receiver {
     pub(crate) fn new(engine: ReceivingEngine) -> Self {
-        Self { engine, state: State::Open, dataless: 0, large: false }
+        Self { engine, state: State::Open, dataless: 0, large: true }
     }
 
     /// Decrypts whole records from the front of `input`, one by one, into `out`, until `out` is full, the records run

@@ -1,5 +1,6 @@
 //! TLS as a server.
 
+use crate::buffers::BufferLimit;
 use crate::early::AcceptEarly;
 use crate::handshake::{Early, Fallible, Handshaking, Settings, io_error};
 use crate::reading::Truncation;
@@ -36,6 +37,19 @@ impl TlsAcceptor {
     pub fn truncation(mut self, truncation: Truncation) -> Self {
         self.settings.truncation = truncation;
         self
+    }
+
+    /// Sets how many bytes a session made here holds in each direction; 64 KiB when not set, less than 16 KiB counts as
+    /// 16 KiB, more than 64 KiB as 64 KiB. [What a session holds](crate#memory) says of which buffers.
+    #[must_use]
+    pub fn buffer_limit(mut self, bytes: usize) -> Self {
+        self.settings.buffer_limit = BufferLimit::new(bytes);
+        self
+    }
+
+    /// The configuration that it was made from.
+    pub fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
     }
 
     /// Handshakes over `stream` with a client.

@@ -1,5 +1,6 @@
 //! TLS as a client.
 
+use crate::buffers::BufferLimit;
 use crate::client::TlsStream;
 use crate::handshake::{Early, Fallible, Handshaking, Settings, io_error};
 use crate::reading::Truncation;
@@ -37,6 +38,29 @@ impl TlsConnector {
     pub fn truncation(mut self, truncation: Truncation) -> Self {
         self.settings.truncation = truncation;
         self
+    }
+
+    /// Sets how many bytes a session made here holds in each direction; 64 KiB when not set, less than 16 KiB counts as
+    /// 16 KiB, more than 64 KiB as 64 KiB. [What a session holds](crate#memory) says of which buffers.
+    #[must_use]
+    pub fn buffer_limit(mut self, bytes: usize) -> Self {
+        self.settings.buffer_limit = BufferLimit::new(bytes);
+        self
+    }
+
+    /// The same connector, which offers these protocols by ALPN (RFC 7301), the first one preferred, in place of those of its
+    /// configuration. It makes a copy of the configuration, which shares the sessions to resume: for many connections, keep
+    /// the connector that it answers.
+    #[must_use]
+    pub fn with_alpn(&self, protocols: Vec<Vec<u8>>) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols;
+        Self { config: Arc::new(config), settings: self.settings }
+    }
+
+    /// The configuration that it was made from.
+    pub fn config(&self) -> &Arc<ClientConfig> {
+        &self.config
     }
 
     /// Handshakes over `stream` with the server called `domain`.

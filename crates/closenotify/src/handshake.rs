@@ -1,5 +1,6 @@
 //! Drives a handshake over a transport: both flights, the alert on failure, the deadline over all of it.
 
+use crate::buffers::BufferLimit;
 use crate::link::Link;
 use crate::reading::{Reading, Truncation};
 use crate::split::Role;
@@ -30,11 +31,16 @@ pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Settings {
     pub(crate) handshake_timeout: Duration,
     pub(crate) truncation: Truncation,
+    pub(crate) buffer_limit: BufferLimit,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { handshake_timeout: HANDSHAKE_TIMEOUT, truncation: Truncation::default() }
+        Self {
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            truncation: Truncation::default(),
+            buffer_limit: BufferLimit::default(),
+        }
     }
 }
 
@@ -185,7 +191,7 @@ impl<T> Handshaking<T> {
         let output = std::mem::take(&mut self.output);
         let unsent = !output.is_empty() || self.unflushed;
         let writing = match self.write_failed {
-            None => Writing::behind(output, session.sender),
+            None => Writing::behind(output, session.sender, self.settings.buffer_limit),
             // What did not go out are tickets: the client has finished, and what it sent is whole.
             Some(kind) if self.role == Role::Server && session.facts.protocol_version() == TLSv1_3 => {
                 Writing::failed(kind, &link)
@@ -193,7 +199,12 @@ impl<T> Handshaking<T> {
             // The peer has not seen the end of the handshake.
             Some(kind) => return Err((transport_error(kind), io)),
         };
-        let mut reading = Reading::new(session.receiver, std::mem::take(&mut self.input), self.settings.truncation);
+        let mut reading = Reading::new(
+            session.receiver,
+            std::mem::take(&mut self.input),
+            self.settings.truncation,
+            self.settings.buffer_limit,
+        );
         // A reader alone gets it out, too.
         *reading.owes() = unsent;
         Ok(Stream { io, reading, writing, link, facts: session.facts })

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // an unwrap here is an assertion
 
+mod agreed;
 mod cancel;
 mod close;
 mod close_on_shutdown;
