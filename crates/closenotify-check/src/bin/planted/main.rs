@@ -4,6 +4,7 @@
 //! one. It speaks just enough HTTP to be asked, and is fit for nothing else.
 
 mod server;
+mod server_faults;
 
 use std::process::ExitCode;
 
