@@ -71,7 +71,7 @@ pub fn streams() -> Vec<Stream> {
     streams
 }
 
-/// The checker polls on one thread, so that no lock is ever waited for.
+#[expect(clippy::disallowed_methods, reason = "one thread polls, so that no lock is ever waited for")]
 fn split(link: Transport) -> (ReadHalf<Transport>, WriteHalf<Transport>) {
     tokio::io::split(link)
 }

@@ -14,6 +14,7 @@ impl SplitTransport for Wire {
     type ReadHalf = ReadHalf<Transport>;
     type WriteHalf = WriteHalf<Transport>;
 
+    #[expect(clippy::disallowed_methods, reason = "one thread polls, so that no lock is ever waited for")]
     fn split(self) -> (Self::ReadHalf, Self::WriteHalf) {
         tokio::io::split(self.0)
     }
