@@ -97,7 +97,8 @@ pub(crate) async fn await_end(peer: &Peer, timeout: Duration) {
     }
 }
 
-fn has_ended(received: &Received) -> bool {
+/// Whether a direction has ended, in TLS or in TCP.
+pub(crate) fn has_ended(received: &Received) -> bool {
     received.tls_end.is_some() || received.tcp_end.is_some()
 }
 

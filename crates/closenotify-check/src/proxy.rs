@@ -53,7 +53,7 @@ type Setups = Vec<(Version, Result<ClientSetup, String>)>;
 /// upstream, or no case that was selected.
 pub async fn check_proxy(proxy: &Proxy, options: &Options) -> Result<Run, CheckError> {
     let plan = Plan::new(Subject::Proxy, options)?;
-    let setups = meet(proxy, options.timeout).await?;
+    let setups = meet(proxy, options.timeout.max(MEET)).await?;
     let mut notes = Vec::new();
     if proxy.process.is_none() {
         notes.push("no process is watched (--pid or -- COMMAND), so CPU time is not judged".to_owned());
@@ -234,7 +234,7 @@ async fn refused(
     proxy.upstream.accept_again(held).await.map_err(|error| error.to_string())?;
     log.push(Link::Upstream, By::Probe, What::Note("accepts connections again".to_owned()));
     let received = received?;
-    let (data, close) = client_seen(case, &Stream { name: 'u', at: 0 }, &received);
+    let (data, close) = client_seen(case, &Stream { name: b'u', at: 0 }, &received);
     let alive = match case.allowed.alive {
         true => Some(serves_another(proxy, setup, timeout).await),
         false => None,
@@ -318,3 +318,6 @@ fn amount(sent: &Stream, received: &Received) -> (DataSeen, String) {
     let data = sent.seen(&received.data);
     (data, format!("{} ({} B of {} B)", data.text(), received.data_bytes, sent.at))
 }
+
+/// How long the first sessions may take at least: one that is slow to start must not be taken for none.
+const MEET: Duration = Duration::from_secs(5);

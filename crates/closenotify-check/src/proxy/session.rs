@@ -2,7 +2,7 @@
 //!
 //! It takes steps at either end and remembers what was sent; whether that came through is judged elsewhere.
 
-use crate::drive::{Words, await_end, drive};
+use crate::drive::{Words, await_end, drive, has_ended};
 use crate::proxy::Stream;
 use crate::proxy::upstream::Claim;
 use crate::step::{Put, Step};
@@ -46,8 +46,8 @@ impl Session {
         Ok(Self {
             client,
             upstream: None,
-            from_client: Stream { name: 'c', at: 0 },
-            from_upstream: Stream { name: 'u', at: 0 },
+            from_client: Stream { name: b'c', at: 0 },
+            from_upstream: Stream { name: b'u', at: 0 },
             claim,
             log: log.clone(),
             timeout,
@@ -60,7 +60,7 @@ impl Session {
         self.upstream().await.is_some()
     }
 
-    /// Takes steps.
+    /// Takes steps, as far as an end that must come first does come.
     pub(crate) async fn take(&mut self, steps: &[Step]) {
         for step in steps {
             match *step {
@@ -70,6 +70,9 @@ impl Session {
                     let Some(upstream) = self.upstream().await else { continue };
                     let all = |received: &Received| received.data_bytes >= expected;
                     drive(upstream, &log, std::slice::from_ref(step), &words, timeout, all).await;
+                    if *step == Step::AwaitEnd && !upstream.received(has_ended) {
+                        return;
+                    }
                     self.from_upstream.at += streamed(step);
                 }
                 step => {
@@ -78,6 +81,9 @@ impl Session {
                     let expected = self.from_upstream.at as u64;
                     let all = |received: &Received| received.data_bytes >= expected;
                     drive(&mut self.client, &self.log, &[step], &words, self.timeout, all).await;
+                    if step == Step::AwaitEnd && !self.client.received(has_ended) {
+                        return;
+                    }
                     self.from_client.at += streamed(&step);
                 }
             }

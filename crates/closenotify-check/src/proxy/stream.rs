@@ -9,7 +9,7 @@ use crate::case::DataSeen;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stream {
     /// Which of two.
-    pub(crate) name: char,
+    pub(crate) name: u8,
     /// How much of it was taken.
     pub(crate) at: usize,
 }
@@ -19,9 +19,13 @@ impl Stream {
     pub(crate) fn take(&mut self, bytes: usize) -> Vec<u8> {
         let from = self.at;
         self.at += bytes;
-        let lines = from / LINE..self.at.div_ceil(LINE);
-        let text: String = lines.map(|line| format!("{}{:014}\n", self.name, line * LINE)).collect();
-        text.as_bytes()[from % LINE..from % LINE + bytes].to_vec()
+        let mut lines = Vec::with_capacity(bytes + 2 * LINE);
+        for line in from / LINE..self.at.div_ceil(LINE) {
+            lines.extend_from_slice(&(u128::from(self.name) << 120 | line as u128).to_be_bytes());
+        }
+        lines.drain(..from % LINE);
+        lines.truncate(bytes);
+        lines
     }
 
     /// What became of all that was taken of it, where this came.
@@ -46,7 +50,7 @@ mod tests {
 
     #[test]
     fn what_is_lost_doubled_swapped_or_added_shows() {
-        let mut stream = Stream { name: 'c', at: 0 };
+        let mut stream = Stream { name: b'c', at: 0 };
         let parts = [stream.take(1), stream.take(30), stream.take(0), stream.take(49)];
         let all = parts.concat();
         assert_eq!(all.len(), 80);
@@ -57,7 +61,7 @@ mod tests {
         assert_eq!(stream.seen(&all[16..]), DataSeen::Other);
         assert_eq!(stream.seen(&[&all[..32], &all[16..]].concat()), DataSeen::Other);
         assert_eq!(stream.seen(&[&all[16..32], &all[..16], &all[32..]].concat()), DataSeen::Other);
-        assert_eq!(Stream { name: 'u', at: 80 }.seen(&all), DataSeen::Other);
-        assert_eq!(Stream { name: 'u', at: 0 }.seen(&[]), DataSeen::Whole);
+        assert_eq!(Stream { name: b'u', at: 80 }.seen(&all), DataSeen::Other);
+        assert_eq!(Stream { name: b'u', at: 0 }.seen(&[]), DataSeen::Whole);
     }
 }

@@ -83,7 +83,7 @@ pub(super) const CASES: &[Case] = &[
         origin: &["H03", "V05"],
         steps: &[
             Step::Upstream(&Step::StopReading),
-            Step::Pour(&[Put::Stream(4_000_000), Put::CloseNotify]),
+            Step::Pour(&[Put::Stream(6_000_000), Put::CloseNotify]),
             Step::Wait(400),
             Step::Upstream(&Step::ReadOn),
             Step::Upstream(&Step::AwaitEnd),

@@ -50,11 +50,11 @@ pub(super) const CASES: &[Case] = &[
         origin: &["R21", "H07", "R61"],
         steps: &[
             Step::StopReading,
-            Step::Upstream(&Step::Pour(&[Put::Stream(16_000_000)])),
-            Step::Wait(200),
+            Step::Upstream(&Step::Pour(&[Put::Stream(6_000_000)])),
+            Step::Wait(400),
             Step::Send(&[Put::Stream(1000), Put::CloseNotify]),
             Step::Fin,
-            Step::Wait(200),
+            Step::Wait(400),
         ],
         ..QUIET
     },
@@ -78,9 +78,9 @@ pub(super) const CASES: &[Case] = &[
         origin: &["H07", "H02"],
         steps: &[
             Step::Upstream(&Step::StopReading),
-            Step::Pour(&[Put::Stream(16_000_000), Put::CloseNotify]),
+            Step::Pour(&[Put::Stream(6_000_000), Put::CloseNotify]),
             Step::Upstream(&Step::Fin),
-            Step::Wait(200),
+            Step::Wait(400),
         ],
         ..QUIET
     },

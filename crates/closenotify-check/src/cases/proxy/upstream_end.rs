@@ -112,7 +112,7 @@ pub(super) const CASES: &[Case] = &[
         origin: &["V05", "R57", "H03"],
         steps: &[
             Step::StopReading,
-            Step::Upstream(&Step::Pour(&[Put::Stream(4_000_000)])),
+            Step::Upstream(&Step::Pour(&[Put::Stream(6_000_000)])),
             Step::Upstream(&Step::Fin),
             Step::Wait(800),
             Step::ReadOn,
@@ -156,7 +156,7 @@ pub(super) const CASES: &[Case] = &[
         origin: &["H20", "H03"],
         steps: &[
             Step::StopReading,
-            Step::Upstream(&Step::Pour(&[Put::Stream(16_000_000)])),
+            Step::Upstream(&Step::Pour(&[Put::Stream(8_000_000)])),
             Step::Wait(300),
             Step::Upstream(&Step::Reset),
             Step::Wait(100),
