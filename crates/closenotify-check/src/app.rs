@@ -90,6 +90,20 @@ impl Expected {
         Self { app, pattern }
     }
 
+    /// Why it cannot be what an answer of the application looks like, where it cannot.
+    pub(crate) fn is_odd(&self) -> Option<String> {
+        match self.app {
+            App::Http1 { .. } | App::Greeting if self.pattern.is_empty() => Some("no answer".to_owned()),
+            App::Http1 { .. } => match self.seen(&self.pattern) {
+                DataSeen::Whole => None,
+                DataSeen::Cut => Some("half an answer".to_owned()),
+                DataSeen::More => Some("more than one answer".to_owned()),
+                _ => Some("no HTTP answer".to_owned()),
+            },
+            App::Greeting | App::Echo | App::None => None,
+        }
+    }
+
     /// How long an answer is in all.
     pub(crate) fn length(&self) -> usize {
         self.pattern.len()

@@ -109,7 +109,8 @@ pub(crate) async fn run(
         let mut stop = options.stop.clone();
         let outcome = tokio::select! {
             outcome = one(case, version) => outcome,
-            _ = stop.wait_for(|stop| *stop) => return None,
+            // Whoever could stop it may be gone, and it goes on then.
+            Ok(_) = stop.wait_for(|stop| *stop) => return None,
         };
         done.set(done.get() + 1);
         options.progress.ended(&outcome, done.get(), of);

@@ -80,6 +80,12 @@ async fn meet(server: &Server, options: &Options) -> Result<Known, CheckError> {
         let setup = ClientSetup::new(name.clone(), &server.trust, version, alpn).map_err(CheckError::system)?;
         match undisturbed(server, &setup, options.timeout).await {
             Ok(answer) => {
+                if let Some(why) = answer.is_odd() {
+                    let (label, app) = (&server.label, &server.app);
+                    return Err(CheckError::subject(format!(
+                        "{label}: an undisturbed session (--app {app}) got {why}"
+                    )));
+                }
                 expected.get_or_insert(answer);
                 setups.push((version, Ok(setup)));
             }

@@ -121,14 +121,15 @@ impl ClientSetup {
 }
 
 impl ServerSetup {
-    /// A server with a made identity, in one version, that takes any of `alpn`.
+    /// A server with an identity, in these versions, that takes any of `alpn`.
     ///
     /// # Errors
     ///
     /// When rustls refuses that.
-    pub fn new(identity: &Identity, version: Version, alpn: &[&str]) -> Result<Self, HandshakeError> {
+    pub fn new(identity: &Identity, versions: &[Version], alpn: &[&str]) -> Result<Self, HandshakeError> {
+        let versions: Vec<_> = versions.iter().map(|version| version.supported()).collect();
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(&[version.supported()])
+            .with_protocol_versions(&versions)
             .map_err(|error| HandshakeError::tls(&error))?
             .with_no_client_auth()
             .with_single_cert(identity.chain(), identity.key())
@@ -308,12 +309,19 @@ impl<'a> Run<'a> {
                 break;
             }
         }
-        if let Err(error) = self.conn.process_new_packets() {
-            let alert = self.output();
-            let _ = self.write(&alert).await;
-            return Err(HandshakeError::tls(&error));
+        match self.conn.process_new_packets() {
+            // A close_notify, which rustls takes for no error, and passes over where it is not sealed.
+            Ok(state) if self.conn.is_handshaking() && (state.peer_has_closed() || is_plain_close_notify(&record)) => {
+                Err(HandshakeError::io(&io::ErrorKind::UnexpectedEof.into()))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let alert = self.output();
+                // Who is gone gets no alert.
+                let _ = self.write(&alert).await;
+                Err(HandshakeError::tls(&error))
+            }
         }
-        Ok(())
     }
 
     fn without_keys(self) -> Done {
@@ -415,6 +423,10 @@ fn flight_name(flight: &[u8]) -> String {
         [HANDSHAKE, _, _, _, _, message, ..] => message_name(*message),
         _ => "rest of the handshake".to_owned(),
     }
+}
+
+fn is_plain_close_notify(record: &[u8]) -> bool {
+    matches!(record, [ALERT, _, _, 0, 2, _, crate::alert::CLOSE_NOTIFY])
 }
 
 fn no_keys() -> HandshakeError {

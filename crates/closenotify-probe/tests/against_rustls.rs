@@ -95,7 +95,7 @@ async fn a_client_and_rustls_understand_each_other_in_every_suite() {
 async fn a_server_and_rustls_understand_each_other_in_both_versions() {
     let identity = Identity::new().unwrap();
     for version in Version::ALL {
-        let setup = ServerSetup::new(&identity, version, &[]).unwrap();
+        let setup = ServerSetup::new(&identity, &[version], &[]).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let mut roots = RootCertStore::empty();

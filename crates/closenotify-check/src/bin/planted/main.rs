@@ -5,6 +5,7 @@
 
 mod client;
 mod server;
+mod server_faults;
 
 use std::process::ExitCode;
 

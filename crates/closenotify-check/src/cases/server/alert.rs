@@ -122,7 +122,6 @@ pub(super) const CASES: &[Case] = &[
         allowed: Allowed { data: Some(&[DataSeen::Whole]), ..Allowed::ANYTHING },
         harm: "Harmless warnings cost users their answers",
         mend: "Pass over warnings, a bounded number of them",
-        ..BASE
     },
     Case {
         id: "server/alert/bad-seal",
@@ -153,18 +152,6 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "server/alert/unsealed-close-notify",
-        requirement: "A close_notify that is not sealed, in a session that is, does not end it in an orderly way",
-        clauses: &["RFC 9846 5.2", "RFC 9846 6"],
-        origin: &["R11", "L06"],
-        needs: Need::Http,
-        steps: &[Step::Send(&[Put::Request]), Step::AwaitData, Step::Send(&[Put::Clear(21, &[1, 0])]), Step::Wait(100)],
-        allowed: Allowed { alive: true, ..Allowed::ANYTHING },
-        harm: "Anyone on the path can end the session and have it taken for whole",
-        mend: "Refuse records that are not sealed once the keys are there",
-        ..BASE
-    },
-    Case {
-        id: "server/alert/unsealed-close-notify-on-idle",
         requirement: "A close_notify that is not sealed is an error, not an end",
         clauses: &["RFC 9846 5.2", "RFC 9846 6"],
         origin: &["R11", "L06"],

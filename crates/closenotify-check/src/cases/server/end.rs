@@ -80,7 +80,7 @@ pub(super) const CASES: &[Case] = &[
         steps: &[
             Step::StopReading,
             Step::Send(&[Put::Request]),
-            Step::Wait(500),
+            Step::Wait(900),
             Step::ReadSlowly(8_192),
             Step::Wait(300),
             Step::ReadOn,

@@ -55,7 +55,7 @@ pub(super) const CASES: &[Case] = &[
             Step::StopReading,
             Step::Send(&[Put::Request, Put::CloseNotify]),
             Step::Fin,
-            Step::Wait(500),
+            Step::Wait(900),
             Step::ReadOn,
         ],
         allowed: Allowed { data: Some(&[DataSeen::Whole]), close: Some(CLOSE_NOTIFY), ..Allowed::ANYTHING },
