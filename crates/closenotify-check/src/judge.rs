@@ -186,6 +186,9 @@ fn data_verdict(
             "{whose}{amount} after {time} ms, and no end; --timeout waits longer"
         )));
     }
+    if *data == DataSeen::Undecided && !allowed.in_time {
+        return Some(Verdict::Inconclusive(format!("{whose}{amount}; --timeout waits longer")));
+    }
     Some(Verdict::NotMet(format!("{whose}{amount}")))
 }
 
