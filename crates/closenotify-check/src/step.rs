@@ -40,7 +40,7 @@ pub enum Step {
     /// Waits until the subject has ended its TLS direction or its TCP direction, or time is up.
     AwaitEnd,
     /// The same step on the connection of a proxy to its upstream, which the probe is too.
-    Upstream(&'static Step),
+    Upstream(&'static Self),
     /// Lets nobody connect to the upstream of a proxy during the case; only as the first step.
     RefuseUpstream,
 }
