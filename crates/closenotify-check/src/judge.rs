@@ -101,10 +101,14 @@ impl Closed {
 }
 
 impl Seen {
-    /// Whether the subject burnt CPU time: more than a third of the time that it was watched for.
     fn is_busy(&self) -> Option<bool> {
-        self.cpu.map(|(busy, watched)| busy * 3 > watched)
+        self.cpu.map(|(busy, watched)| is_busy(busy, watched))
     }
+}
+
+/// Whether this much CPU time is burnt: more than a third of the time that was watched.
+pub(crate) fn is_busy(busy: Duration, watched: Duration) -> bool {
+    busy * 3 > watched
 }
 
 impl Judged {

@@ -7,7 +7,7 @@ use crate::app::{App, Expected};
 use crate::case::{Case, Need, Subject};
 use crate::drive::{Words, await_end, drive};
 use crate::error::CheckError;
-use crate::judge::{Closed, Judged, Seen, judge};
+use crate::judge::{Closed, Judged, Seen, is_busy, judge};
 use crate::outcome::{Outcome, Run};
 use crate::process::cpu_time;
 use crate::run::{Options, Plan, run};
@@ -242,14 +242,24 @@ fn lacks(needs: Need, server: &Server, expected: &Expected) -> Option<String> {
     }
 }
 
-/// The CPU time that a process takes from now on, for a while.
+/// The CPU time that a process takes from now on, for a while, and that while.
+///
+/// A process that spins is busy for ever, and one that has something left to do (a virtual machine that compiles what it has
+/// just run) is not: one that is busy is watched again, and the last time counts.
 pub(crate) async fn watch(process: u32, time: Duration) -> Option<(Duration, Duration)> {
     // What the steps themselves cost is not meant.
     tokio::time::sleep(SETTLE).await;
-    let before = cpu_time(process)?;
-    let start = std::time::Instant::now();
-    tokio::time::sleep(time).await;
-    Some((cpu_time(process)?.saturating_sub(before), start.elapsed()))
+    let mut seen = (Duration::ZERO, Duration::ZERO);
+    for _ in 0..WATCHES {
+        let before = cpu_time(process)?;
+        let start = std::time::Instant::now();
+        tokio::time::sleep(time).await;
+        seen = (cpu_time(process)?.saturating_sub(before), start.elapsed());
+        if !is_busy(seen.0, seen.1) {
+            break;
+        }
+    }
+    Some(seen)
 }
 
 async fn serves_another(server: &Server, setup: &ClientSetup, timeout: Duration) -> bool {
@@ -272,3 +282,29 @@ async fn connect(
 const SMALL_BUFFER: u32 = 8 * 1024;
 const QUIET: Duration = Duration::from_millis(300);
 const SETTLE: Duration = Duration::from_millis(100);
+/// How often one that is busy is watched: some seconds in all.
+const WATCHES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::{is_busy, watch};
+    use crate::process::{Started, cpu_time};
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn what_is_busy_only_for_a_while_does_not_spin() {
+        // A third of a second of work, and then none.
+        let work = "at=0; while [ $at -lt 500000 ]; do at=$((at + 1)); done; exec sleep 60";
+        let words = ["sh", "-c", work].map(str::to_owned);
+        let started = Started::new(&words).expect("there is a shell");
+        let began = async {
+            while cpu_time(started.id()).expect("it runs") < Duration::from_millis(20) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), began).await.expect("it is busy at first");
+        let (busy, watched) = watch(started.id(), Duration::from_millis(200)).await.expect("it runs");
+        started.stop().await;
+        assert!(!is_busy(busy, watched), "{busy:?} in {watched:?}");
+    }
+}
