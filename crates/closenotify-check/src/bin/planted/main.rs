@@ -37,3 +37,9 @@ fn option<'a>(words: &'a [String], name: &str) -> Option<&'a str> {
     let at = words.iter().position(|word| word.strip_prefix("--") == Some(name))?;
     words.get(at + 1).map(String::as_str)
 }
+
+/// Takes the whole peer down.
+#[expect(clippy::disallowed_methods, reason = "that is the fault: it takes all sessions with it")]
+fn die() -> ! {
+    std::process::exit(1)
+}

@@ -56,7 +56,7 @@ impl Proxy {
             Ok((client, _)) => client,
             Err(error) => {
                 if self.has("dies-of-a-reset-in-the-handshake") && error.fault == Fault::Reset {
-                    std::process::exit(1);
+                    crate::die();
                 }
                 if self.has("handshakes-hang") {
                     tokio::time::sleep(PATIENCE).await;
@@ -274,7 +274,7 @@ impl Session<'_> {
         match cut {
             Cut::Fin if self.has("spins-on-fin") => self.spin(),
             Cut::Reset if self.has("spins-on-reset") => self.spin(),
-            Cut::Reset if self.has("dies-of-a-reset") => std::process::exit(1),
+            Cut::Reset if self.has("dies-of-a-reset") => crate::die(),
             _ => {}
         }
         if hidden {
