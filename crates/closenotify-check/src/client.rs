@@ -89,7 +89,7 @@ async fn meet(client: &Client, options: &Options) -> Result<Known, CheckError> {
     let door = Door::new(&client.template, &client.app, &identity)?;
     let (mut setups, mut took, mut whole_story) = (Vec::new(), Duration::ZERO, None);
     for version in [Version::Tls13, Version::Tls12] {
-        let setup = ServerSetup::new(&identity, version, &["http/1.1"]).map_err(CheckError::system)?;
+        let setup = ServerSetup::new(&identity, &[version], &["http/1.1"]).map_err(CheckError::system)?;
         let start = Instant::now();
         match undisturbed(client, &door, &setup, options.timeout).await {
             Ok(()) => {

@@ -4,6 +4,7 @@
 //! one. It speaks just enough HTTP to be asked, and is fit for nothing else.
 
 mod client;
+mod client_faults;
 mod server;
 mod server_faults;
 
@@ -15,7 +16,7 @@ fn main() -> ExitCode {
     let outcome = match (words.first().map(String::as_str), runtime) {
         (Some("server"), Ok(runtime)) => runtime.block_on(server::run(&words[1..])),
         (Some("client"), Ok(runtime)) => runtime.block_on(client::run(&words[1..])),
-        (_, Ok(_)) => Err("usage: planted server --listen ADDR --cert PEM --key PEM [--fault NAME]".to_owned()),
+        (_, Ok(_)) => Err("usage: planted server --listen ADDR --cert PEM --key PEM [--fault NAME] | client --connect ADDR [--fault NAME]".to_owned()),
         (_, Err(error)) => Err(format!("no runtime: {error}")),
     };
     match outcome {
