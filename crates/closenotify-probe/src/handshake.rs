@@ -4,7 +4,6 @@
 //! What comes out is no rustls connection: keys for both directions (or none, where there are none yet) and the bytes
 //! that were read too far.
 
-use crate::alert;
 use crate::error::{Fault, HandshakeError};
 use crate::event::{By, Link, Log, What};
 use crate::identity::{Anyone, Identity, Trust};
@@ -303,10 +302,6 @@ impl<'a> Run<'a> {
             // In TLS 1.2 what follows the change is sealed, and is the Finished.
             let name = if self.changed { "Finished".to_owned() } else { message_name(record[HEADER]) };
             self.log.push(Link::Tls, By::Subject, What::Flight(name));
-        }
-        // rustls passes over this one where it stands for a warning of TLS 1.2, and would wait.
-        if let [ALERT, _, _, 0, 2, _, alert::CLOSE_NOTIFY] = record[..] {
-            return Err(HandshakeError::new(Fault::Alert(alert::CLOSE_NOTIFY), "close_notify in the handshake"));
         }
         let mut left = &record[..];
         while !left.is_empty() {

@@ -4,6 +4,7 @@
 //! one. It speaks just enough HTTP to be asked, and is fit for nothing else.
 
 mod client;
+mod client_faults;
 mod proxy;
 mod proxy_faults;
 mod server;
