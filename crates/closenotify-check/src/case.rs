@@ -251,6 +251,12 @@ impl Case {
         self.allowed.quiet || (self.subject() == Subject::Proxy && anonymous)
     }
 
+    /// What the subject may do, in words.
+    #[must_use]
+    pub fn allowed_text(&self) -> String {
+        crate::judge::allowed_text(self)
+    }
+
     /// The second part of its id.
     #[must_use]
     pub fn topic(&self) -> &'static str {

@@ -2,6 +2,7 @@
 //!
 //! It knows no case and judges nothing.
 
+use crate::answer;
 use crate::proxy::Stream;
 use crate::step::{Put, Step};
 use closenotify_probe::{By, Log, Pace, Peer, Piece, Received, Sent, What};
@@ -14,6 +15,8 @@ pub(crate) struct Words {
     pub(crate) kept_request: Vec<u8>,
     pub(crate) stream: Stream,
     pub(crate) token: Vec<u8>,
+    /// Whether a client gets the bare bytes of an answer's body, without HTTP.
+    pub(crate) bare: bool,
 }
 
 impl Words {
@@ -23,6 +26,7 @@ impl Words {
             Put::KeptRequest => data(&self.kept_request),
             Put::HalfRequest => data(&self.request[..self.request.len() / 2]),
             Put::OtherHalf => data(&self.request[self.request.len() / 2..]),
+            Put::Answer(framing, part) => data(&answer::bytes(framing, part, self.bare)),
             Put::CloseNotify => vec![Piece::CLOSE_NOTIFY],
             Put::Alert(level, code) => vec![Piece::Alert { level, code }],
             Put::Filler(bytes) => vec![Piece::Data(vec![b'x'; bytes])],
@@ -77,7 +81,7 @@ pub(crate) async fn drive(
             Step::StopReading => peer.set_pace(Pace::Paused),
             Step::ReadOn => peer.set_pace(Pace::Full),
             Step::ReadSlowly(bytes) => peer.set_pace(Pace::Slow { bytes, every: Duration::from_millis(10) }),
-            Step::AwaitAnswer => {
+            Step::AwaitAnswer | Step::AwaitRequest => {
                 peer.until(timeout, |received| has_ended(received) || answered(received)).await;
             }
             Step::AwaitData => {

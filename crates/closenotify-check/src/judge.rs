@@ -186,6 +186,9 @@ fn data_verdict(
             "{whose}{amount} after {time} ms, and no end; --timeout waits longer"
         )));
     }
+    if *data == DataSeen::Undecided && !allowed.in_time {
+        return Some(Verdict::Inconclusive(format!("{whose}{amount}; --timeout waits longer")));
+    }
     Some(Verdict::NotMet(format!("{whose}{amount}")))
 }
 
@@ -265,7 +268,7 @@ fn wrong_at(events: &[Event], link: Link, verdicts: &[&Option<Verdict>]) -> Opti
         .or_else(|| events.iter().rposition(|event| event.link == link && !matches!(event.what, What::Note(_))))
 }
 
-fn allowed_text(case: &Case) -> String {
+pub(crate) fn allowed_text(case: &Case) -> String {
     let allowed = &case.allowed;
     let mut parts = Vec::new();
     let whose = |upstream: bool| match (case.subject(), upstream) {

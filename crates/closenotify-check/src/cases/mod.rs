@@ -2,6 +2,7 @@
 //!
 //! An id never changes its meaning: files of known deviations name it.
 
+mod client;
 mod proxy;
 mod server;
 
@@ -13,7 +14,7 @@ use closenotify_probe::Version;
 pub fn of(subject: Subject) -> Vec<&'static Case> {
     match subject {
         Subject::Server => server::all(),
-        Subject::Client => Vec::new(),
+        Subject::Client => client::all(),
         Subject::Proxy => proxy::all(),
     }
 }
