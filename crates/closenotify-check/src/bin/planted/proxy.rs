@@ -322,7 +322,7 @@ impl Session<'_> {
     /// Burns CPU time beside what it does, on so many threads that others cannot take it all.
     fn spin(&mut self) {
         self.spun = true;
-        for _ in 0..4 {
+        for _ in 0..12 {
             std::thread::spawn(|| {
                 let until = std::time::Instant::now() + SPIN;
                 while std::time::Instant::now() < until {
@@ -409,4 +409,4 @@ fn has_more_behind(received: &Received) -> bool {
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LINGER: Duration = Duration::from_secs(1);
-const SPIN: Duration = Duration::from_secs(3);
+const SPIN: Duration = Duration::from_secs(2);
