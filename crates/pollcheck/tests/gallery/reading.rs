@@ -107,7 +107,7 @@ struct FailsWhenHeldBack;
 
 impl Fault for FailsWhenHeldBack {
     fn flush(&mut self, io: Io<'_>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match tokio::io::AsyncWrite::poll_flush(io, cx) {
+        match AsyncWrite::poll_flush(io, cx) {
             Poll::Pending => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             ready => ready,
         }
