@@ -32,6 +32,8 @@ pub(crate) struct Seen {
 pub(crate) struct Closed {
     pub(crate) ending: Ending,
     pub(crate) alert: Option<u8>,
+    /// Whether it is that of a link without TLS.
+    plain: bool,
     failed: Vec<Also>,
 }
 
@@ -72,11 +74,16 @@ impl Closed {
             Also::KeyUpdateAnswered => received.key_updates == 0,
             Also::WholeRecords => received.cut_inside_record,
         };
-        Self { ending, alert, failed: also.iter().copied().filter(failed).collect() }
+        Self { ending, alert, plain: false, failed: also.iter().copied().filter(failed).collect() }
+    }
+
+    /// The same of a link without TLS.
+    pub(crate) fn of_plain(received: &Received) -> Self {
+        Self { plain: true, ..Self::of(received, &[]) }
     }
 
     fn text(&self) -> String {
-        let mut text = self.ending.text().to_owned();
+        let mut text = if self.plain { self.ending.plain_text() } else { self.ending.text() }.to_owned();
         if let Some(code) = self.alert {
             text.push_str(&format!(" (the alert is {})", alert::name(code)));
         }
@@ -179,6 +186,9 @@ fn data_verdict(
             "{whose}{amount} after {time} ms, and no end; --timeout waits longer"
         )));
     }
+    if *data == DataSeen::Undecided && !allowed.in_time {
+        return Some(Verdict::Inconclusive(format!("{whose}{amount}; --timeout waits longer")));
+    }
     Some(Verdict::NotMet(format!("{whose}{amount}")))
 }
 
@@ -273,7 +283,8 @@ fn allowed_text(case: &Case) -> String {
             parts.push(format!("{}{}", whose(upstream), either(data.iter().map(|data| data.text()))));
         }
         if let Some(close) = close {
-            parts.push(format!("{}{}", whose(upstream), either(close.iter().map(|close| close.text()))));
+            let text = if upstream { Ending::plain_text } else { Ending::text };
+            parts.push(format!("{}{}", whose(upstream), either(close.iter().map(|close| text(*close)))));
         }
     }
     if !allowed.alerts.is_empty() {

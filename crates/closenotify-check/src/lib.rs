@@ -6,14 +6,17 @@
 //! Four things that it refuses to do: to call a reset a close, to call a timeout a failure where the case is not about time,
 //! to pass where nothing matched, and to share code with the streams that it may be pointed at.
 
+mod answer;
 mod app;
 pub mod case;
 mod cases;
+mod client;
 mod drive;
 mod error;
 mod judge;
 pub mod outcome;
 pub mod process;
+mod proxy;
 mod run;
 mod server;
 pub mod step;
@@ -21,7 +24,9 @@ pub mod step;
 pub use app::App;
 pub use case::{Allowed, Also, Case, DataSeen, Ending, Level, Need, Subject};
 pub use cases::of as cases_of;
+pub use client::{Client, Output, check_client};
 pub use error::{CheckError, CheckErrorKind};
 pub use outcome::{Outcome, Run, Verdict};
+pub use proxy::{Proxy, Upstream, check_proxy};
 pub use run::{Options, Progress, Silent, select};
 pub use server::{Server, check_server};

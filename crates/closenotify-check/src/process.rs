@@ -1,7 +1,7 @@
 //! The subject's processes: started from a command with places to fill in, watched for the CPU time they take, and stopped
 //! with all their children.
 //!
-//! A command is run as it is, without a shell. Its output goes to a file that is shown when it dies.
+//! A command is run as it is, without a shell. What it writes goes to files that are shown when it dies.
 
 use crate::error::CheckError;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -78,7 +78,8 @@ fn fill(word: &str, places: &[(&str, &str)]) -> Result<String, CheckError> {
 pub struct Started {
     child: Child,
     id: u32,
-    output: File,
+    stdout: File,
+    stderr: File,
     command: String,
 }
 
@@ -91,19 +92,20 @@ impl Started {
     pub fn new(words: &[String]) -> Result<Self, CheckError> {
         let command = words.join(" ");
         let failed = |error: std::io::Error| CheckError::subject(format!("cannot run `{command}`: {error}"));
-        let output = tempfile::tempfile().map_err(failed)?;
+        let stdout = tempfile::tempfile().map_err(failed)?;
+        let stderr = tempfile::tempfile().map_err(failed)?;
         let (first, rest) = words.split_first().ok_or_else(|| failed(std::io::ErrorKind::InvalidInput.into()))?;
         let child = Command::new(first)
             .args(rest)
             .stdin(Stdio::null())
-            .stdout(output.try_clone().map_err(failed)?)
-            .stderr(output.try_clone().map_err(failed)?)
+            .stdout(stdout.try_clone().map_err(failed)?)
+            .stderr(stderr.try_clone().map_err(failed)?)
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(failed)?;
         let id = child.id().ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
-        Ok(Self { child, id, output, command })
+        Ok(Self { child, id, stdout, stderr, command })
     }
 
     /// Its process id.
@@ -163,17 +165,10 @@ impl Started {
         tokio::time::timeout(timeout, self.child.wait()).await.ok().and_then(Result::ok)
     }
 
-    /// All that it wrote, at most 64 MiB.
+    /// What it wrote to standard output so far, at most 64 MiB.
     #[must_use]
     pub fn output(&self) -> Vec<u8> {
-        let mut output = Vec::new();
-        if let Ok(mut file) = self.output.try_clone()
-            && file.rewind().is_ok()
-        {
-            // What cannot be read is not shown.
-            let _ = file.take(OUTPUT_MAX).read_to_end(&mut output);
-        }
-        output
+        written(&self.stdout)
     }
 
     /// Ends it and all its children: politely, then not.
@@ -186,9 +181,10 @@ impl Started {
         self.signal(Signal::KILL);
     }
 
-    /// Its last lines, as an addition to a message.
-    fn said(&self) -> String {
-        let output = self.output();
+    /// Its last lines on standard error, or on standard output where it has none, as an addition to a message.
+    pub(crate) fn said(&self) -> String {
+        let output = [&self.stderr, &self.stdout].into_iter().map(written).find(|output| !output.is_empty());
+        let output = output.unwrap_or_default();
         let text = String::from_utf8_lossy(&output);
         let lines: Vec<_> = text.lines().collect();
         let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n  ");
@@ -207,6 +203,18 @@ impl Drop for Started {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
     }
+}
+
+/// What is in a file, from its beginning.
+fn written(file: &File) -> Vec<u8> {
+    let mut output = Vec::new();
+    if let Ok(mut file) = file.try_clone()
+        && file.rewind().is_ok()
+    {
+        // What cannot be read is not shown.
+        let _ = file.take(OUTPUT_MAX).read_to_end(&mut output);
+    }
+    output
 }
 
 /// The CPU time that a process and all its descendants have taken since they were started; `None` when there is no such process.

@@ -1,4 +1,4 @@
-//! Runs the selected cases: those that can at the same time, those that watch CPU time alone and behind the others.
+//! Runs the selected cases: those that can at the same time, those that must be alone behind the others.
 //!
 //! The order of the outcomes is that of the cases, whatever finished first.
 
@@ -117,14 +117,14 @@ pub(crate) async fn run(
         Some(outcome)
     };
     let together = plan.cases.iter().map(|(case, version)| async {
-        match case.allowed.quiet {
+        match case.runs_alone() {
             true => None,
             false => checked(case, *version).await,
         }
     });
     let mut outcomes = futures_util::future::join_all(together).await;
     for (at, (case, version)) in plan.cases.iter().enumerate() {
-        if case.allowed.quiet {
+        if case.runs_alone() {
             outcomes[at] = checked(case, *version).await;
         }
     }

@@ -33,10 +33,16 @@ pub enum Step {
     ReadSlowly(usize),
     /// Waits until the subject has sent all that it is expected to, or has ended, or time is up.
     AwaitAnswer,
+    /// Waits until the subject, a client, has sent its whole request, or has ended, or time is up.
+    AwaitRequest,
     /// Waits until the subject has sent something, or has ended, or time is up.
     AwaitData,
     /// Waits until the subject has ended its TLS direction or its TCP direction, or time is up.
     AwaitEnd,
+    /// The same step on the connection of a proxy to its upstream, which the probe is too.
+    Upstream(&'static Step),
+    /// Lets nobody connect to the upstream of a proxy during the case; only as the first step.
+    RefuseUpstream,
 }
 
 /// Something to send.
@@ -50,12 +56,19 @@ pub enum Put {
     HalfRequest,
     /// The second half of it.
     OtherHalf,
+    /// A part of the answer to a client; to one that speaks no HTTP, only what is body in it.
+    Answer(Framing, Part),
     /// A close_notify.
     CloseNotify,
     /// An alert of a level and a description.
     Alert(u8, u8),
     /// Application data that no application expects, so many bytes of it.
     Filler(usize),
+    /// The next so many bytes of a pattern that a proxy must carry as they are.
+    Stream(usize),
+    /// The few bytes that tell the upstream connections of a proxy apart. Where no step has them, they are sent, and waited
+    /// for at the upstream, before the first step.
+    Token,
     /// A KeyUpdate, with or without a request for one.
     KeyUpdate(bool),
     /// A sealed record of a kind with a content.
@@ -68,6 +81,36 @@ pub enum Put {
     HalfRecord,
     /// Bytes that are no record.
     Raw(&'static [u8]),
+}
+
+/// What says where the body of an answer ends (RFC 9112 section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// A Content-Length; the connection may stay open.
+    Length,
+    /// A Content-Length and `Connection: close`.
+    LengthLast,
+    /// Chunks; the connection may stay open.
+    Chunked,
+    /// Only the end of the connection.
+    Close,
+}
+
+/// How much of an answer. Each cut falls in the same place in every run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// The first bytes of its head.
+    HalfHead,
+    /// Its head and half of its body.
+    Half,
+    /// What is behind [`Half`](Self::Half).
+    OtherHalf,
+    /// All but its end: the last byte of the body, or the last chunk.
+    Unfinished,
+    /// What is behind [`Unfinished`](Self::Unfinished).
+    Finish,
 }
 
 impl fmt::Display for Step {
@@ -103,8 +146,11 @@ impl fmt::Display for Step {
             Self::ReadOn => f.write_str("read on"),
             Self::ReadSlowly(bytes) => write!(f, "read {bytes} B every 10 ms"),
             Self::AwaitAnswer => f.write_str("wait for the whole answer"),
+            Self::AwaitRequest => f.write_str("wait for the whole request"),
             Self::AwaitData => f.write_str("wait for data"),
             Self::AwaitEnd => f.write_str("wait for the subject's end"),
+            Self::Upstream(step) => write!(f, "at the upstream: {step}"),
+            Self::RefuseUpstream => f.write_str("refuse connections to the upstream"),
         }
     }
 }
@@ -116,9 +162,11 @@ impl fmt::Display for Put {
             Self::KeptRequest => f.write_str("the request (keep-alive)"),
             Self::HalfRequest => f.write_str("half of the request"),
             Self::OtherHalf => f.write_str("the other half"),
+            Self::Answer(framing, part) => write!(f, "{part} {framing}"),
             Self::CloseNotify => f.write_str("close_notify"),
             Self::Alert(level, code) => write!(f, "alert {} (level {level})", closenotify_probe::alert::name(*code)),
-            Self::Filler(bytes) => write!(f, "{bytes} B of data"),
+            Self::Filler(bytes) | Self::Stream(bytes) => write!(f, "{bytes} B of data"),
+            Self::Token => f.write_str("what tells the session from others"),
             Self::KeyUpdate(true) => f.write_str("KeyUpdate (update_requested)"),
             Self::KeyUpdate(false) => f.write_str("KeyUpdate"),
             Self::Record(21, []) => f.write_str("an empty alert record"),
@@ -132,5 +180,29 @@ impl fmt::Display for Put {
             Self::HalfRecord => f.write_str("half a record"),
             Self::Raw(bytes) => write!(f, "{} B that are no record", bytes.len()),
         }
+    }
+}
+
+impl fmt::Display for Framing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Length => "(Content-Length)",
+            Self::LengthLast => "(Content-Length, Connection: close)",
+            Self::Chunked => "(chunked)",
+            Self::Close => "(framed by the end alone)",
+        })
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Whole => "the whole answer",
+            Self::HalfHead => "half of the answer's head",
+            Self::Half => "the first half of the answer",
+            Self::OtherHalf => "the other half of the answer",
+            Self::Unfinished => "all but the end of the answer",
+            Self::Finish => "the end of the answer",
+        })
     }
 }

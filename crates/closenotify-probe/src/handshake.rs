@@ -4,6 +4,7 @@
 //! What comes out is no rustls connection: keys for both directions (or none, where there are none yet) and the bytes
 //! that were read too far.
 
+use crate::alert;
 use crate::error::{Fault, HandshakeError};
 use crate::event::{By, Link, Log, What};
 use crate::identity::{Anyone, Identity, Trust};
@@ -86,8 +87,26 @@ impl ClientSetup {
         version: Version,
         alpn: &[&str],
     ) -> Result<Self, HandshakeError> {
+        Self::in_versions(name, trust, &[version.supported()], alpn)
+    }
+
+    /// The same in whichever version the server wants.
+    ///
+    /// # Errors
+    ///
+    /// When rustls refuses that.
+    pub fn in_any_version(name: ServerName<'static>, trust: &Trust, alpn: &[&str]) -> Result<Self, HandshakeError> {
+        Self::in_versions(name, trust, &Version::ALL.map(Version::supported), alpn)
+    }
+
+    fn in_versions(
+        name: ServerName<'static>,
+        trust: &Trust,
+        versions: &[&'static SupportedProtocolVersion],
+        alpn: &[&str],
+    ) -> Result<Self, HandshakeError> {
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(&[version.supported()])
+            .with_protocol_versions(versions)
             .map_err(|error| HandshakeError::tls(&error))?;
         let builder = match trust {
             Trust::Roots(roots) => builder.with_root_certificates(Arc::clone(roots)),
@@ -279,6 +298,10 @@ impl<'a> Run<'a> {
         } else if record[0] == HANDSHAKE && record.len() > HEADER && self.sealed == 0 {
             self.log.push(Link::Tls, By::Subject, What::Flight(message_name(record[HEADER])));
         }
+        // rustls passes over this one where it stands for a warning of TLS 1.2, and would wait.
+        if let [ALERT, _, _, 0, 2, _, alert::CLOSE_NOTIFY] = record[..] {
+            return Err(HandshakeError::new(Fault::Alert(alert::CLOSE_NOTIFY), "close_notify in the handshake"));
+        }
         let mut left = &record[..];
         while !left.is_empty() {
             let taken = self.conn.read_tls(&mut left).map_err(|error| HandshakeError::new(Fault::Other, error))?;
@@ -403,7 +426,7 @@ fn flight_name(flight: &[u8]) -> String {
 }
 
 fn is_plain_close_notify(record: &[u8]) -> bool {
-    matches!(record, [ALERT, _, _, 0, 2, _, crate::alert::CLOSE_NOTIFY])
+    matches!(record, [ALERT, _, _, 0, 2, _, alert::CLOSE_NOTIFY])
 }
 
 fn no_keys() -> HandshakeError {

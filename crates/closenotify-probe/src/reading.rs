@@ -21,6 +21,8 @@ pub struct Received {
     pub tcp_end: Option<TcpEnd>,
     /// All alerts, level and description, in order.
     pub alerts: Vec<(u8, u8)>,
+    /// Records of data with nothing in them.
+    pub empty_records: u32,
     /// Plaintext bytes that came behind the end of the TLS direction.
     pub data_behind: u64,
     /// Whether the TCP direction ended inside a record.
@@ -249,6 +251,7 @@ impl Reading {
     }
 
     fn data(&mut self, data: &[u8]) {
+        self.received.empty_records += u32::from(data.is_empty());
         if self.received.tls_end.is_some() {
             self.received.data_behind += data.len() as u64;
         } else {

@@ -2,6 +2,8 @@
 //!
 //! An id never changes its meaning: files of known deviations name it.
 
+mod client;
+mod proxy;
 mod server;
 
 use crate::case::{Allowed, Case, Ending, Level, Need, Subject};
@@ -12,7 +14,8 @@ use closenotify_probe::Version;
 pub fn of(subject: Subject) -> Vec<&'static Case> {
     match subject {
         Subject::Server => server::all(),
-        Subject::Client | Subject::Proxy => Vec::new(),
+        Subject::Client => client::all(),
+        Subject::Proxy => proxy::all(),
     }
 }
 

@@ -3,6 +3,9 @@
 //! It is what the checker is itself checked with: without a fault it must meet every case, with a fault it must fail at least
 //! one. It speaks just enough HTTP to be asked, and is fit for nothing else.
 
+mod client;
+mod proxy;
+mod proxy_faults;
 mod server;
 mod server_faults;
 
@@ -13,7 +16,9 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match (words.first().map(String::as_str), runtime) {
         (Some("server"), Ok(runtime)) => runtime.block_on(server::run(&words[1..])),
-        (_, Ok(_)) => Err("usage: planted server --listen ADDR --cert PEM --key PEM [--fault NAME]".to_owned()),
+        (Some("proxy"), Ok(runtime)) => runtime.block_on(proxy::run(&words[1..])),
+        (Some("client"), Ok(runtime)) => runtime.block_on(client::run(&words[1..])),
+        (_, Ok(_)) => Err("usage: planted server|client|proxy OPTIONS [--fault NAME]".to_owned()),
         (_, Err(error)) => Err(format!("no runtime: {error}")),
     };
     match outcome {
