@@ -7,8 +7,13 @@
 //! to pass where nothing matched, and to share code with the streams that it may be pointed at.
 
 pub mod case;
+pub mod expect;
 pub mod outcome;
+pub mod report;
 pub mod step;
+pub mod summary;
 
 pub use case::{Allowed, Case, DataSeen, Ending, Level, Need, Subject};
+pub use expect::{Deviation, Deviations, ExpectError};
 pub use outcome::{Outcome, Run, Verdict};
+pub use summary::{Counts, Decision, Judged, Ruling, Strictness};

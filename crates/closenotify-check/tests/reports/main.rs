@@ -1,0 +1,5 @@
+//! What the reports say of runs that are made by hand, and what the file of known deviations does to them.
+
+mod exit;
+mod expect;
+mod sample;
