@@ -2,4 +2,9 @@
 
 mod exit;
 mod expect;
+mod html;
+mod json;
+mod junit;
+mod progress;
 mod sample;
+mod text;
