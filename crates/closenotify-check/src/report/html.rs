@@ -149,11 +149,11 @@ fn table(judged: &Judged<'_>, out: &mut impl Write) -> io::Result<()> {
                 match cells.iter().find(|cell| cell.version == *version) {
                     None => write!(out, "<td></td>")?,
                     Some(Cell { ruling: Ruling::NotApplicable, .. }) => {
-                        write!(out, "<td><a class=\"pill na\" href=\"#na\">n/a</a></td>")?;
+                        write!(out, "<td data-version=\"{version}\"><a class=\"pill na\" href=\"#na\">n/a</a></td>")?;
                     }
                     Some(Cell { key, ruling, .. }) => write!(
                         out,
-                        "<td><a class=\"pill {}\" href=\"#c{key}\">{}</a></td>",
+                        "<td data-version=\"{version}\"><a class=\"pill {}\" href=\"#c{key}\">{}</a></td>",
                         class(ruling),
                         short(ruling)
                     )?,
