@@ -5,7 +5,7 @@
 use closenotify::Truncation;
 use libfuzzer_sys::fuzz_target;
 use operations::{Finish, Operation};
-use testkit::book;
+use testkit::plain;
 use tokio::runtime::{Builder, Runtime};
 use world::Case;
 
@@ -28,7 +28,7 @@ thread_local! {
 fuzz_target!(|input: &[u8]| {
     let [how, operations @ ..] = input else { return };
     let (operations, _) = operations.as_chunks::<3>();
-    let (version, side) = book::EACH[usize::from(how % 4)];
+    let (version, side) = plain::EACH[usize::from(how % 4)];
     let case = Case {
         version,
         side,

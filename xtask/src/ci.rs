@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::shell::{self, Failure, Outcome, cargo};
-use crate::{cases, deny, deps, fuzz, readme, test};
+use crate::{cases, deny, deps, fuzz, lab, readme, test};
 
 /// Runs every step; stops at the first that fails, and names it.
 pub(crate) fn run() -> Outcome {
@@ -39,6 +39,7 @@ pub(crate) fn run() -> Outcome {
                 ]))
             }
             "fuzz-smoke" => fuzz::smoke(),
+            "lab" => lab::run(),
             "docs" => {
                 let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
                 doc.env("RUSTDOCFLAGS", "-D warnings");
@@ -66,4 +67,5 @@ pub(crate) fn run() -> Outcome {
     Ok(())
 }
 
-const STEPS: [&str; 10] = ["fmt", "clippy", "deps", "cases", "test", "panics", "fuzz-smoke", "docs", "deny", "readme"];
+const STEPS: [&str; 11] =
+    ["fmt", "clippy", "deps", "cases", "test", "panics", "fuzz-smoke", "lab", "docs", "deny", "readme"];

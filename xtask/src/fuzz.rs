@@ -5,7 +5,6 @@
 //! run that sees all there is cargo-fuzz.
 
 use std::fs;
-use std::path::PathBuf;
 
 use crate::shell::{self, Failure, Outcome, cargo};
 
@@ -13,7 +12,7 @@ use crate::shell::{self, Failure, Outcome, cargo};
 pub(crate) fn smoke() -> Outcome {
     let manifest = "fuzz/Cargo.toml";
     shell::run(cargo(&["fmt", "--manifest-path", manifest, "--check"]))?;
-    let built = target_folder();
+    let built = shell::target_folder();
     let artifacts = shell::root().join("fuzz/artifacts");
     let made = fs::create_dir_all(&artifacts);
     made.map_err(|error| Failure::new(format!("{} cannot be made: {error}", artifacts.display())))?;
@@ -42,11 +41,6 @@ pub(crate) fn smoke() -> Outcome {
         })?;
     }
     Ok(())
-}
-
-/// The folder that the workspace builds into.
-fn target_folder() -> PathBuf {
-    shell::root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
 /// Name, how many inputs, and how many bytes an input has at most.

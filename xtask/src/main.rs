@@ -9,6 +9,7 @@ mod ci;
 mod deny;
 mod deps;
 mod fuzz;
+mod lab;
 mod peers;
 mod readme;
 mod shell;
@@ -52,9 +53,11 @@ enum Command {
     Deny,
     /// Build the fuzz targets with stable Rust and run each for a bounded number of inputs; needs a C++ compiler
     FuzzSmoke,
+    /// Test the folders of `lab`, and compare docs/pollcheck-results.md with what its streams do
+    Lab,
     /// Run the README's commands: start the demo, run the curl line that it prints, stop it with SIGTERM
     Readme,
-    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, test, panics, fuzz-smoke, docs, deny, readme
+    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, test, panics, fuzz-smoke, lab, docs, deny, readme
     ///
     /// Prints each step's name and duration, and stops at the first failure.
     Ci,
@@ -79,6 +82,7 @@ fn run(command: Command) -> Outcome {
         Command::Cases => cases::run(),
         Command::Deny => deny::run(),
         Command::FuzzSmoke => fuzz::smoke(),
+        Command::Lab => lab::run(),
         Command::Readme => readme::run(),
         Command::Ci => ci::run(),
     }

@@ -78,7 +78,7 @@ struct Peer {
     package: &'static str,
 }
 
-const PEERS: [Peer; 6] = [
+const PEERS: [Peer; 8] = [
     Peer { program: "gnutls-cli", package: "gnutls-bin" },
     Peer { program: "curl", package: "curl" },
     Peer { program: "openssl", package: "openssl" },
@@ -86,6 +86,9 @@ const PEERS: [Peer; 6] = [
     Peer { program: "node", package: "nodejs" },
     // What libFuzzer is built with.
     Peer { program: "c++", package: "g++" },
+    // What streams over OpenSSL are built with in lab/streams: a program to find it by, and a file of its headers.
+    Peer { program: "pkg-config", package: "pkg-config" },
+    Peer { program: "/usr/include/openssl/ssl.h", package: "libssl-dev" },
 ];
 
 /// The exit code for peers that are missing and cannot be installed from here.

@@ -65,6 +65,8 @@ pub enum Need {
     Tls,
     /// An application that answers.
     Answer,
+    /// HTTP.
+    Http,
     /// An answer that is long enough not to fit the buffers between two hosts.
     LongAnswer,
     /// A process whose CPU time can be seen.
@@ -85,6 +87,8 @@ pub struct Allowed {
     pub upstream_data: Option<&'static [DataSeen]>,
     /// For a proxy: how it may end the connection to its upstream.
     pub upstream_close: Option<&'static [Ending]>,
+    /// What else must be so about the end.
+    pub also: &'static [Also],
     /// Whether silence is a failure: the case is about time.
     pub in_time: bool,
     /// Whether CPU time is watched (where there is a process) and must be as low as that of a session at rest.
@@ -101,10 +105,26 @@ impl Allowed {
         alerts: &[],
         upstream_data: None,
         upstream_close: None,
+        also: &[],
         in_time: false,
         quiet: false,
         alive: false,
     };
+}
+
+/// Something that must be so about the end of the TLS direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Also {
+    /// No data comes behind the close_notify.
+    NothingBehind,
+    /// There is at most one close_notify.
+    OneCloseNotify,
+    /// A close_notify has the level warning.
+    WarningLevel,
+    /// A KeyUpdate is answered by one.
+    KeyUpdateAnswered,
+    /// The direction does not end inside a record.
+    WholeRecords,
 }
 
 /// What became of data.
@@ -168,6 +188,76 @@ impl DataSeen {
     }
 }
 
+impl DataSeen {
+    /// In words for people.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Whole => "the whole data",
+            Self::Cut => "the beginning of the data",
+            Self::Nothing => "no data",
+            Self::More => "more than the data",
+            Self::Other => "other data",
+            Self::TakenAsWhole => "success reported",
+            Self::Refused => "an error reported",
+            Self::Undecided => "neither success nor an error reported in time",
+        }
+    }
+}
+
+impl Also {
+    /// What is asked, in words.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::NothingBehind => "no data behind its close_notify",
+            Self::OneCloseNotify => "one close_notify at most",
+            Self::WarningLevel => "close_notify at level warning",
+            Self::KeyUpdateAnswered => "the KeyUpdate answered by one",
+            Self::WholeRecords => "no end inside a record",
+        }
+    }
+
+    /// One word for what was seen instead, as in a file of known deviations.
+    #[must_use]
+    pub fn failed_word(self) -> &'static str {
+        match self {
+            Self::NothingBehind => "data-behind-end",
+            Self::OneCloseNotify => "two-close-notifies",
+            Self::WarningLevel => "wrong-level",
+            Self::KeyUpdateAnswered => "key-update-unanswered",
+            Self::WholeRecords => "cut-record",
+        }
+    }
+}
+
+impl Case {
+    /// What it checks: the first part of its id.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        match self.id.split('/').next() {
+            Some("client") => Subject::Client,
+            Some("proxy") => Subject::Proxy,
+            _ => Subject::Server,
+        }
+    }
+
+    /// Whether no other case runs at the same time: CPU time is that of a whole process, and a connection to a proxy's upstream
+    /// that carries nothing could be anybody's.
+    #[must_use]
+    pub fn runs_alone(&self) -> bool {
+        let anonymous =
+            matches!(self.steps.first(), Some(Step::Handshake(_) | Step::NoHandshake | Step::RefuseUpstream));
+        self.allowed.quiet || (self.subject() == Subject::Proxy && anonymous)
+    }
+
+    /// The second part of its id.
+    #[must_use]
+    pub fn topic(&self) -> &'static str {
+        self.id.split('/').nth(1).unwrap_or_default()
+    }
+}
+
 impl Ending {
     /// All of them.
     pub const ALL: [Self; 9] = [
@@ -195,6 +285,15 @@ impl Ending {
             Self::Fin => "fin",
             Self::Reset => "reset",
             Self::Open => "open",
+        }
+    }
+
+    /// In words for people, of a link without TLS.
+    #[must_use]
+    pub fn plain_text(self) -> &'static str {
+        match self {
+            Self::Fin => "FIN",
+            other => other.text(),
         }
     }
 

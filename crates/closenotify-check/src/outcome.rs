@@ -86,7 +86,7 @@ impl Verdict {
     }
 
     /// How much it weighs where one of several must stand for all.
-    fn weight(&self) -> u8 {
+    pub(crate) fn weight(&self) -> u8 {
         match self {
             Self::NotMet(_) => 3,
             Self::Inconclusive(_) => 2,

@@ -28,6 +28,14 @@ pub(crate) struct HandshakeEngine {
     asked_for: Option<String>,
     /// The most plaintext that a record of ours carries.
     fragment: usize,
+    /// Whether a server may write before the client has finished, where early data was accepted.
+    half_rtt: bool,
+    /// How many bytes of early data a client has sent, or a server has handed out.
+    early: u64,
+    /// Whether early data was accepted, as far as was looked.
+    early_accepted: bool,
+    /// How many records of ordinary data go out before the split.
+    reserved: u64,
 }
 
 /// A server that has no configuration yet: it only wants the ClientHello.
@@ -66,7 +74,7 @@ impl AcceptedEngine {
         let config = without_early_data(config);
         let fragment = fragment(config.max_fragment_size);
         let connection = self.accepted.into_connection(config).map_err(|failed| refused(failed, alert))?.into();
-        Ok(HandshakeEngine { connection, asked_for: None, fragment })
+        Ok(HandshakeEngine::new(connection, None, fragment))
     }
 }
 
@@ -93,14 +101,22 @@ impl HandshakeEngine {
         let asked_for = Some(name.to_str().into_owned());
         let fragment = fragment(config.max_fragment_size);
         let connection = ClientConnection::new(config, name)?.into();
-        Ok(Self { connection, asked_for, fragment })
+        Ok(Self::new(connection, asked_for, fragment))
     }
 
     pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Self, Error> {
-        let config = without_early_data(config);
-        let fragment = fragment(config.max_fragment_size);
+        Self::server_early(without_early_data(config))
+    }
+
+    /// A server that accepts early data as far as `config` allows.
+    pub(crate) fn server_early(config: Arc<ServerConfig>) -> Result<Self, Error> {
+        let (fragment, half_rtt) = (fragment(config.max_fragment_size), config.send_half_rtt_data);
         let connection = ServerConnection::new(config)?.into();
-        Ok(Self { connection, asked_for: None, fragment })
+        Ok(Self { half_rtt, ..Self::new(connection, None, fragment) })
+    }
+
+    fn new(connection: Connection, asked_for: Option<String>, fragment: usize) -> Self {
+        Self { connection, asked_for, fragment, half_rtt: false, early: 0, early_accepted: false, reserved: 0 }
     }
 
     /// Takes in one record.
@@ -116,13 +132,101 @@ impl HandshakeEngine {
         take_output(&mut self.connection, output);
     }
 
+    /// A client's early data: seals from the front of `plaintext` what the server's ticket allows and appends it to
+    /// `output`, behind the ClientHello. Returns how many bytes were taken, none where there is no such ticket.
+    pub(crate) fn send_early(&mut self, plaintext: &[u8], output: &mut BytesMut) -> usize {
+        self.take_output(output);
+        let mut taken = 0;
+        if let Connection::Client(client) = &mut self.connection
+            && let Some(early) = client.early_data()
+        {
+            let allowed = &plaintext[..plaintext.len().min(early.bytes_left())];
+            // A record at a time, so that the library's limit on output is never met.
+            for record in allowed.chunks(self.fragment) {
+                let written = client.early_data().and_then(|mut early| early.write(record).ok()).unwrap_or_default();
+                while client.wants_write() {
+                    // Appending to memory takes everything and does not fail.
+                    let _ = client.write_tls(&mut output.writer());
+                }
+                taken += written;
+                if written < record.len() {
+                    break;
+                }
+            }
+        }
+        self.early = taken as u64;
+        taken
+    }
+
+    /// Whether the server has accepted the client's early data.
+    pub(crate) fn early_accepted(&mut self) -> bool {
+        self.early_accepted = match &mut self.connection {
+            Connection::Client(client) => client.is_early_data_accepted(),
+            Connection::Server(server) => server.early_data().is_some(),
+        };
+        self.early_accepted
+    }
+
+    /// A server's early data: moves it to `out` until there is no more of it or no more room; returns how many bytes.
+    pub(crate) fn take_early(&mut self, out: &mut impl BufMut) -> usize {
+        let mut taken = 0;
+        if let Connection::Server(server) = &mut self.connection
+            && let Some(mut early) = server.early_data()
+        {
+            let mut chunk = [0; EARLY_CHUNK];
+            while out.has_remaining_mut() {
+                let room = out.remaining_mut().min(EARLY_CHUNK);
+                // It reads from memory and does not fail.
+                let length = early.read(&mut chunk[..room]).unwrap_or_default();
+                if length == 0 {
+                    break;
+                }
+                out.put_slice(&chunk[..length]);
+                taken += length;
+            }
+        }
+        self.early += taken as u64;
+        taken
+    }
+
+    /// Whether there are keys to write with: when complete, and at a server that may write sooner.
+    pub(crate) fn may_write(&mut self) -> bool {
+        // A session that accepts early data is a resumed one, in which no client certificate is asked for.
+        self.is_complete() || (self.half_rtt && self.early_accepted())
+    }
+
+    /// As [`SendingEngine::seal`], before the split. Only when it [may](Self::may_write).
+    pub(crate) fn seal(&mut self, plaintext: &[IoSlice<'_>], output: &mut BytesMut) -> usize {
+        self.take_output(output);
+        // A write into memory does not fail.
+        let taken = self.connection.writer().write_vectored(plaintext).unwrap_or_default();
+        self.take_output(output);
+        taken
+    }
+
+    /// Whether the keys may protect so many bytes; if so, counts their records. To be called when complete.
+    pub(crate) fn reserve(&mut self, length: usize) -> bool {
+        self.reserved = length.div_ceil(self.fragment) as u64;
+        records_left(&self.connection).is_none_or(|left| self.reserved <= left)
+    }
+
+    /// What is agreed on so far.
+    pub(crate) fn facts(&self) -> SessionFacts {
+        let early_data = self.early_accepted.then_some(self.early);
+        SessionFacts { early_data, ..facts(&self.connection, self.asked_for.clone()) }
+    }
+
     /// To be called when [complete](Self::is_complete), with no output left.
-    pub(crate) fn split(self) -> (ReceivingEngine, SendingEngine, SessionFacts) {
-        let facts = facts(&self.connection, self.asked_for);
-        let records_left = records_left(&self.connection);
-        let shared = Shared { connection: self.connection, state: State::Open, owed: BytesMut::new() };
+    pub(crate) fn split(mut self) -> (ReceivingEngine, SendingEngine, SessionFacts) {
+        let mut early = BytesMut::new();
+        let _ = self.take_early(&mut early);
+        let _ = self.early_accepted();
+        let facts = self.facts();
+        let records_left = records_left(&self.connection).map(|left| left.saturating_sub(self.reserved));
+        let shared = Shared { connection: self.connection, state: State::Open, owed: BytesMut::new(), early };
         let shared = Arc::new(Mutex::new(shared));
-        let sending = SendingEngine { shared: Arc::clone(&shared), records_left, fragment: self.fragment };
+        let sending =
+            SendingEngine { shared: Arc::clone(&shared), records_left, fragment: self.fragment, write_max: WRITE_MAX };
         (ReceivingEngine { shared }, sending, facts)
     }
 }
@@ -147,7 +251,7 @@ pub(crate) struct Opener<'a> {
 impl Opener<'_> {
     /// Moves plaintext to `out` until there is no more of it or no more room; returns how many bytes.
     pub(crate) fn take_plaintext(&mut self, out: &mut impl BufMut) -> usize {
-        let mut taken = 0;
+        let mut taken = self.take_early(out);
         let mut reader = self.shared.connection.reader();
         while out.has_remaining_mut() {
             // An error here says that there is nothing now, or that there will be nothing more: the state of the
@@ -159,6 +263,19 @@ impl Opener<'_> {
             taken += length;
         }
         taken
+    }
+
+    /// Moves what was left of the early data to `out`, as far as there is room; returns how many bytes.
+    pub(crate) fn take_early(&mut self, out: &mut impl BufMut) -> usize {
+        let early = &mut self.shared.early;
+        let length = early.len().min(out.remaining_mut());
+        if length > 0 {
+            out.put_slice(&early.split_to(length));
+            if early.is_empty() {
+                *early = BytesMut::new();
+            }
+        }
+        length
     }
 
     /// Takes in one record. There must be no plaintext left from the one before.
@@ -226,24 +343,33 @@ pub(crate) struct SendingEngine {
     /// How many more records the keys may protect; `None` where the library changes keys by itself (TLS 1.3).
     records_left: Option<u64>,
     fragment: usize,
+    write_max: usize,
 }
 
 impl SendingEngine {
-    /// Seals as much of `plaintext` as fits the library's limit of 64 KiB and appends it to `output`, behind what was
+    /// Sets how much plaintext a call of [`seal`](Self::seal) takes.
+    pub(crate) fn set_write_max(&mut self, bytes: usize) {
+        self.write_max = bytes.clamp(1, WRITE_MAX);
+        lock(&self.shared).connection.set_buffer_limit(Some(self.write_max));
+    }
+
+    /// Seals as much of `plaintext` as fits the library's limit and appends it to `output`, behind what was
     /// owed. Returns how many bytes were taken.
     pub(crate) fn seal(&mut self, plaintext: &[IoSlice<'_>], output: &mut BytesMut) -> Result<usize, SendError> {
         let mut shared = lock(&self.shared);
         if shared.state != State::Open {
             return Err(SendError::SessionOver);
         }
+        let length = plaintext.iter().map(|slice| slice.len()).sum::<usize>().min(self.write_max);
+        let records = length.div_ceil(self.fragment);
         if let Some(left) = self.records_left.as_mut() {
-            let length: usize = plaintext.iter().map(|slice| slice.len()).sum();
-            let records = length.min(WRITE_MAX).div_ceil(self.fragment);
             // At the limit rustls 0.23 drops the data, reports it as taken and sends a close_notify of its own.
             *left = left.checked_sub(records as u64).ok_or(SendError::KeysExhausted)?;
         }
         // What was owed would count against the library's limit.
         shared.take_output(output);
+        // At once, and no more than needed: growing record by record would copy, and leave room to spare.
+        output.reserve(length + records * RECORD_OVERHEAD);
         let taken = shared.connection.writer().write_vectored(plaintext).map_err(|_fatal| SendError::SessionOver)?;
         shared.take_output(output);
         Ok(taken)
@@ -287,6 +413,8 @@ struct Shared {
     state: State,
     /// What is owed after a failure; until then it waits in the library.
     owed: BytesMut,
+    /// Early data that was not read before the handshake was complete.
+    early: BytesMut,
 }
 
 /// What sending may still do.
@@ -427,6 +555,7 @@ fn facts(connection: &Connection, asked_for: Option<String>) -> SessionFacts {
         server_name,
         peer_certificates: connection.peer_certificates().unwrap_or_default().to_vec(),
         resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+        early_data: None,
     }
 }
 
@@ -457,6 +586,13 @@ impl Read for NothingNow {
 
 /// What the handshake and the alerts need of the records that keys may protect, and to spare.
 const RECORDS_RESERVED: u64 = 16;
+
+/// What a record is longer than its plaintext, at most, in bytes: header, nonce and tag of AES-GCM in TLS 1.2 (RFC 5288
+/// section 3), where TLS 1.3 has a byte in place of the nonce.
+const RECORD_OVERHEAD: usize = HEADER + 8 + 16;
+
+/// How much early data is moved at a time, in bytes.
+const EARLY_CHUNK: usize = 4096;
 
 /// The most plaintext that a record may carry (RFC 9846 section 5.1), in bytes.
 const FRAGMENT_MAX: usize = 1 << 14;

@@ -14,6 +14,7 @@ pub struct SessionFacts {
     pub(crate) server_name: Option<String>,
     pub(crate) peer_certificates: Vec<CertificateDer<'static>>,
     pub(crate) resumed: bool,
+    pub(crate) early_data: Option<u64>,
 }
 
 impl SessionFacts {
@@ -61,5 +62,13 @@ impl SessionFacts {
     /// Whether an earlier session was resumed.
     pub fn resumed(&self) -> bool {
         self.resumed
+    }
+
+    /// How many bytes the client sent as early data that the server accepted (RFC 9846 section 4.2.10); `None` when none
+    /// was accepted, or none was offered.
+    ///
+    /// At a server that has not finished the handshake yet it is how many bytes were read so far.
+    pub fn early_data(&self) -> Option<u64> {
+        self.early_data
     }
 }

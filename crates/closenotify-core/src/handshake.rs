@@ -10,7 +10,7 @@ use crate::facts::SessionFacts;
 use crate::receiver::{Receiver, truncated_at};
 use crate::record::{Walk, walk};
 use crate::sender::Sender;
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, Error, ServerConfig};
 use std::fmt;
@@ -22,8 +22,14 @@ use std::sync::Arc;
 /// [`take_output`](Self::take_output) and write that to the peer: it holds our flights, and after an error the alert
 /// that tells the peer why. When `advance` says [`Progress::Complete`] and the output is taken, [`into_session`](Self::into_session).
 pub struct Handshake {
-    engine: HandshakeEngine,
+    pub(crate) engine: HandshakeEngine,
     silent: bool,
+    /// What a client wants to say first, until the handshake is complete.
+    pub(crate) early: Bytes,
+    /// How much of it went out as early data.
+    pub(crate) early_sent: usize,
+    /// What goes out before what the engine has.
+    pub(crate) output: BytesMut,
 }
 
 /// How far a handshake is.
@@ -58,7 +64,7 @@ impl Handshake {
     /// A handshake as a server.
     ///
     /// Early data (RFC 9846 section 4.2.10) is not accepted, whatever `config` allows: it can be replayed, and a receiver
-    /// has no way to say so. The client is told to send it again.
+    /// has no way to say so. The client is told to send it again. [`server_early`](Self::server_early) accepts it.
     ///
     /// # Errors
     ///
@@ -68,7 +74,7 @@ impl Handshake {
     }
 
     pub(crate) fn new(engine: HandshakeEngine) -> Self {
-        Self { engine, silent: true }
+        Self { engine, silent: true, early: Bytes::new(), early_sent: 0, output: BytesMut::new() }
     }
 
     /// Takes the whole records at the front of `input` one by one, until the handshake is complete or there are no more.
@@ -80,17 +86,31 @@ impl Handshake {
     /// over then; [`take_output`](Self::take_output) may hold an alert for the peer.
     pub fn advance(&mut self, input: &mut BytesMut) -> Result<Progress, HandshakeError> {
         while !self.engine.is_complete() {
-            self.silent &= input.is_empty();
-            let Some(length) = record_length(input) else { return Ok(Progress::NeedInput) };
-            let fed = open_record(input, |record| self.engine.open(record));
-            input.advance(length);
-            fed?;
+            if !self.step(input)? {
+                return Ok(Progress::NeedInput);
+            }
         }
         Ok(Progress::Complete)
     }
 
+    /// Takes one record; `false` when there is none.
+    pub(crate) fn step(&mut self, input: &mut BytesMut) -> Result<bool, HandshakeError> {
+        self.silent &= input.is_empty();
+        let Some(length) = record_length(input) else { return Ok(false) };
+        let fed = open_record(input, |record| self.engine.open(record));
+        input.advance(length);
+        fed?;
+        self.repeat_early()?;
+        Ok(true)
+    }
+
     /// Appends what is to be written to the peer to `output`.
     pub fn take_output(&mut self, output: &mut BytesMut) {
+        if output.is_empty() {
+            *output = std::mem::take(&mut self.output);
+        } else {
+            output.extend_from_slice(&std::mem::take(&mut self.output));
+        }
         self.engine.take_output(output);
     }
 

@@ -20,6 +20,7 @@
 //!
 //! - [`Handshake::advance`] whenever ciphertext has arrived; after each call [`Handshake::take_output`], written to the
 //!   peer. On an error too: the output then holds the alert that tells the peer why.
+//! - Early data is said first by [`Handshake::client_early`], and heard by [`Handshake::server_early`].
 //! - [`Receiver::read`] until it answers [`Read::NeedInput`] or [`Read::Ended`]; when it also says that
 //!   [the sender owes bytes](SenderOwes), [`Sender::take_owed`].
 //! - [`Receiver::transport_ended`] once, when the transport has no more.
@@ -64,6 +65,7 @@
 //! ```
 
 mod alert;
+mod early;
 mod ending;
 mod engine;
 mod error;
@@ -75,6 +77,7 @@ mod record;
 mod sender;
 
 pub use alert::AlertDescription;
+pub use early::{EarlyProgress, EarlyRead};
 pub use ending::{Deadline, ReceivedEnding, SentEnding, TransportEnd, TruncatedAt, io_kind_word};
 pub use error::{HandshakeError, SendError, Violation, find_source};
 pub use facts::SessionFacts;

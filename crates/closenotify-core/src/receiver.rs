@@ -28,7 +28,7 @@ pub struct Receiver {
     engine: ReceivingEngine,
     state: State,
     dataless: u32,
-    /// Whether the TLS library has seen a record that made its buffer grow.
+    /// Whether the TLS library has seen a record that made its buffer grow, as those of the handshake may have.
     large: bool,
 }
 
@@ -56,7 +56,7 @@ pub struct SenderOwes(pub bool);
 
 impl Receiver {
     pub(crate) fn new(engine: ReceivingEngine) -> Self {
-        Self { engine, state: State::Open, dataless: 0, large: false }
+        Self { engine, state: State::Open, dataless: 0, large: true }
     }
 
     /// Decrypts whole records from the front of `input`, one by one, into `out`, until `out` is full, the records run
@@ -104,6 +104,12 @@ impl Receiver {
             (_, delivered) => Read::Data(delivered),
         };
         (read, owes)
+    }
+
+    /// Moves to `out` what a server has not [read](crate::Handshake::read_early) of the early data, as far as there is
+    /// room; returns how many bytes, 0 when nothing is left of it. [`read`](Self::read) begins with the same bytes.
+    pub fn read_early(&mut self, out: &mut impl BufMut) -> usize {
+        self.engine.lock().take_early(out)
     }
 
     /// Tells the half that its transport has no more, with `input` unread. Does nothing when the half has ended already: a

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use std::fmt;
 use std::io::IoSlice;
 
-/// The most plaintext that one [`Sender::write`] takes: 64 KiB.
+/// The most plaintext that one [`Sender::write`] takes, when not [set lower](Sender::set_write_max): 64 KiB.
 pub const WRITE_MAX: usize = 64 * 1024;
 
 /// The sending half of a session, open.
@@ -26,7 +26,13 @@ impl Sender {
         Self { engine }
     }
 
-    /// Encrypts from `plaintext`, at most [`WRITE_MAX`] bytes, and appends the records to `output`. Returns how many bytes
+    /// Sets how much plaintext one [`write`](Self::write) takes at most, from 1 byte to [`WRITE_MAX`]; what is beyond these
+    /// counts as the nearer of them. A write makes no more ciphertext than this and the overhead of its records.
+    pub fn set_write_max(&mut self, bytes: usize) {
+        self.engine.set_write_max(bytes);
+    }
+
+    /// Encrypts from `plaintext`, at most [`WRITE_MAX`] bytes or [what was set](Self::set_write_max), and appends the records to `output`. Returns how many bytes
     /// were taken; 0 only for empty input.
     ///
     /// # Errors

@@ -63,6 +63,7 @@ impl HandshakeError {
                 rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13
                 | rustls::PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
                 | rustls::PeerIncompatible::Tls12NotOffered
+                | rustls::PeerIncompatible::Tls12NotOfferedOrEnabled
                 | rustls::PeerIncompatible::Tls13RequiredForQuic
                 | rustls::PeerIncompatible::SupportedVersionsExtensionRequired,
             ) => Fault::Version,

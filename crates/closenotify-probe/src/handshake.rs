@@ -4,10 +4,11 @@
 //! What comes out is no rustls connection: keys for both directions (or none, where there are none yet) and the bytes
 //! that were read too far.
 
+use crate::alert;
 use crate::error::{Fault, HandshakeError};
 use crate::event::{By, Link, Log, What};
 use crate::identity::{Anyone, Identity, Trust};
-use crate::keys::{APPLICATION_DATA, HANDSHAKE, HEADER, Keys, Suite13};
+use crate::keys::{ALERT, APPLICATION_DATA, HANDSHAKE, HEADER, Keys, Suite13};
 use crate::reading::{Unwrap, message_name};
 use crate::record::Wrap;
 use rustls::client::Resumption;
@@ -86,8 +87,26 @@ impl ClientSetup {
         version: Version,
         alpn: &[&str],
     ) -> Result<Self, HandshakeError> {
+        Self::in_versions(name, trust, &[version.supported()], alpn)
+    }
+
+    /// The same in whichever version the server wants.
+    ///
+    /// # Errors
+    ///
+    /// When rustls refuses that.
+    pub fn in_any_version(name: ServerName<'static>, trust: &Trust, alpn: &[&str]) -> Result<Self, HandshakeError> {
+        Self::in_versions(name, trust, &Version::ALL.map(Version::supported), alpn)
+    }
+
+    fn in_versions(
+        name: ServerName<'static>,
+        trust: &Trust,
+        versions: &[&'static SupportedProtocolVersion],
+        alpn: &[&str],
+    ) -> Result<Self, HandshakeError> {
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(&[version.supported()])
+            .with_protocol_versions(versions)
             .map_err(|error| HandshakeError::tls(&error))?;
         let builder = match trust {
             Trust::Roots(roots) => builder.with_root_certificates(Arc::clone(roots)),
@@ -102,14 +121,15 @@ impl ClientSetup {
 }
 
 impl ServerSetup {
-    /// A server with a made identity, in one version, that takes any of `alpn`.
+    /// A server with an identity, in these versions, that takes any of `alpn`.
     ///
     /// # Errors
     ///
     /// When rustls refuses that.
-    pub fn new(identity: &Identity, version: Version, alpn: &[&str]) -> Result<Self, HandshakeError> {
+    pub fn new(identity: &Identity, versions: &[Version], alpn: &[&str]) -> Result<Self, HandshakeError> {
+        let versions: Vec<_> = versions.iter().map(|version| version.supported()).collect();
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(&[version.supported()])
+            .with_protocol_versions(&versions)
             .map_err(|error| HandshakeError::tls(&error))?
             .with_no_client_auth()
             .with_single_cert(identity.chain(), identity.key())
@@ -278,6 +298,10 @@ impl<'a> Run<'a> {
         } else if record[0] == HANDSHAKE && record.len() > HEADER && self.sealed == 0 {
             self.log.push(Link::Tls, By::Subject, What::Flight(message_name(record[HEADER])));
         }
+        // rustls passes over this one where it stands for a warning of TLS 1.2, and would wait.
+        if let [ALERT, _, _, 0, 2, _, alert::CLOSE_NOTIFY] = record[..] {
+            return Err(HandshakeError::new(Fault::Alert(alert::CLOSE_NOTIFY), "close_notify in the handshake"));
+        }
         let mut left = &record[..];
         while !left.is_empty() {
             let taken = self.conn.read_tls(&mut left).map_err(|error| HandshakeError::new(Fault::Other, error))?;
@@ -285,12 +309,19 @@ impl<'a> Run<'a> {
                 break;
             }
         }
-        if let Err(error) = self.conn.process_new_packets() {
-            let alert = self.output();
-            let _ = self.write(&alert).await;
-            return Err(HandshakeError::tls(&error));
+        match self.conn.process_new_packets() {
+            // A close_notify, which rustls takes for no error, and passes over where it is not sealed.
+            Ok(state) if self.conn.is_handshaking() && (state.peer_has_closed() || is_plain_close_notify(&record)) => {
+                Err(HandshakeError::io(&io::ErrorKind::UnexpectedEof.into()))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let alert = self.output();
+                // Who is gone gets no alert.
+                let _ = self.write(&alert).await;
+                Err(HandshakeError::tls(&error))
+            }
         }
-        Ok(())
     }
 
     fn without_keys(self) -> Done {
@@ -392,6 +423,10 @@ fn flight_name(flight: &[u8]) -> String {
         [HANDSHAKE, _, _, _, _, message, ..] => message_name(*message),
         _ => "rest of the handshake".to_owned(),
     }
+}
+
+fn is_plain_close_notify(record: &[u8]) -> bool {
+    matches!(record, [ALERT, _, _, 0, 2, _, alert::CLOSE_NOTIFY])
 }
 
 fn no_keys() -> HandshakeError {

@@ -9,6 +9,7 @@ use rcgen::{
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use std::sync::Arc;
 
@@ -56,6 +57,26 @@ impl Identity {
         })
     }
 
+    /// A certificate and its key from PEM. Its authority is not known, so [`trust`](Self::trust) believes the leaf alone.
+    ///
+    /// # Errors
+    ///
+    /// When there is none of either.
+    pub fn from_pem(cert: &str, key: &str) -> Result<Self, pem::Error> {
+        let leaf = CertificateDer::from_pem_slice(cert.as_bytes())?;
+        let PrivateKeyDer::Pkcs8(der) = PrivateKeyDer::from_pem_slice(key.as_bytes())? else {
+            return Err(pem::Error::NoItemsFound);
+        };
+        Ok(Self {
+            ca_pem: cert.to_owned(),
+            cert_pem: cert.to_owned(),
+            key_pem: key.to_owned(),
+            ca: leaf.clone(),
+            leaf,
+            key: der.secret_pkcs8_der().to_vec(),
+        })
+    }
+
     /// The authority alone, to be believed.
     #[must_use]
     pub fn trust(&self) -> Trust {
@@ -65,7 +86,7 @@ impl Identity {
     }
 
     pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
-        vec![self.leaf.clone(), self.ca.clone()]
+        vec![self.leaf.clone()]
     }
 
     pub(crate) fn key(&self) -> PrivateKeyDer<'static> {

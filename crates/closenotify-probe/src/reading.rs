@@ -21,10 +21,14 @@ pub struct Received {
     pub tcp_end: Option<TcpEnd>,
     /// All alerts, level and description, in order.
     pub alerts: Vec<(u8, u8)>,
+    /// Records of data with nothing in them.
+    pub empty_records: u32,
     /// Plaintext bytes that came behind the end of the TLS direction.
     pub data_behind: u64,
     /// Whether the TCP direction ended inside a record.
     pub cut_inside_record: bool,
+    /// Raw bytes that came behind the end of the TLS direction, those of records included.
+    pub behind: u64,
     /// How many KeyUpdates came.
     pub key_updates: u32,
     /// How many of them asked for one in return.
@@ -35,6 +39,8 @@ pub struct Received {
     pub flights: u32,
     /// Records that could not be opened, or were none.
     pub unreadable: u32,
+    /// The alert that a well-kept peer would answer the first violation with; one behind the end of the TLS direction is none.
+    pub error: Option<u8>,
 }
 
 /// What ended the direction in TLS.
@@ -111,6 +117,9 @@ impl Reading {
         } else {
             self.pending.extend_from_slice(bytes);
             self.records();
+            if self.received.tls_end.is_some() {
+                self.received.behind = self.received.behind.max(self.pending.len() as u64);
+            }
         }
         self.log.stir();
     }
@@ -132,8 +141,11 @@ impl Reading {
         while self.pending.len() >= HEADER {
             let length = HEADER + usize::from(u16::from_be_bytes([self.pending[3], self.pending[4]]));
             if !(20..=24).contains(&self.pending[0]) || self.pending[1] != 3 || length > LONGEST {
-                self.odd(format!("{} B that are no record", self.pending.len()));
+                self.odd(alert::UNEXPECTED_MESSAGE, format!("{} B that are no record", self.pending.len()));
                 self.lost = true;
+                if self.received.tls_end.is_some() {
+                    self.received.behind += self.pending.len() as u64;
+                }
                 self.pending.clear();
                 return;
             }
@@ -142,7 +154,11 @@ impl Reading {
             }
             let rest = self.pending.split_off(length);
             let record = std::mem::replace(&mut self.pending, rest);
+            let behind = self.received.tls_end.is_some();
             self.record(&record);
+            if behind {
+                self.received.behind += record.len() as u64;
+            }
         }
     }
 
@@ -173,15 +189,17 @@ impl Reading {
                     Some((kind, content)) => self.content(kind, &content),
                     None => {
                         self.received.unreadable += 1;
-                        let unsealed =
-                            if kind == APPLICATION_DATA { "that cannot be opened" } else { "that is not sealed" };
+                        let (error, unsealed) = match !tls13 || kind == APPLICATION_DATA {
+                            true => (alert::BAD_RECORD_MAC, "that cannot be opened"),
+                            false => (alert::UNEXPECTED_MESSAGE, "that is not sealed"),
+                        };
                         let text = match body {
                             [level, code] if kind == ALERT => {
                                 format!("{} {unsealed}", What::Alert { level: *level, code: *code })
                             }
                             _ => format!("a {} {unsealed}", kind_name(kind)),
                         };
-                        self.odd(text);
+                        self.odd(error, text);
                     }
                 }
             }
@@ -196,8 +214,11 @@ impl Reading {
                 self.messages.extend_from_slice(part);
                 self.whole_messages();
             }
-            (ALERT, other) => self.odd(format!("an alert record of {} B", other.len())),
-            (kind, other) => self.odd(format!("a {}, {} B", kind_name(kind), other.len())),
+            (ALERT, []) => self.odd(alert::UNEXPECTED_MESSAGE, "an empty alert record".to_owned()),
+            (ALERT, other) => self.odd(alert::DECODE_ERROR, format!("an alert record of {} B", other.len())),
+            (kind, other) => {
+                self.odd(alert::UNEXPECTED_MESSAGE, format!("a {}, {} B", kind_name(kind), other.len()));
+            }
         }
     }
 
@@ -208,6 +229,10 @@ impl Reading {
             self.messages.drain(..4 + length);
             match kind {
                 KEY_UPDATE => {
+                    if body != [0] && body != [1] {
+                        self.odd(alert::ILLEGAL_PARAMETER, "a KeyUpdate with a bad value".to_owned());
+                        continue;
+                    }
                     let request = body == [1];
                     self.received.key_updates += 1;
                     self.received.key_updates_requested += u32::from(request);
@@ -220,12 +245,13 @@ impl Reading {
                     self.received.tickets += 1;
                     self.note(What::Ticket);
                 }
-                other => self.note(What::Flight(message_name(other))),
+                other => self.odd(alert::UNEXPECTED_MESSAGE, message_name(other)),
             }
         }
     }
 
     fn data(&mut self, data: &[u8]) {
+        self.received.empty_records += u32::from(data.is_empty());
         if self.received.tls_end.is_some() {
             self.received.data_behind += data.len() as u64;
         } else {
@@ -244,7 +270,10 @@ impl Reading {
             alert::CLOSE_NOTIFY => What::CloseNotify { level },
             _ => What::Alert { level, code },
         };
-        if what.is_end() && self.received.tls_end.is_none() {
+        // The level means nothing in TLS 1.3 (RFC 9846 section 6).
+        let tls13 = matches!(&self.unwrap, Unwrap::Sealed(keys) if keys.first().is_some_and(Keys::is_tls13));
+        let ends = what.is_end() || (tls13 && code != alert::USER_CANCELED);
+        if ends && self.received.tls_end.is_none() {
             self.received.tls_end = Some(match code {
                 alert::CLOSE_NOTIFY => TlsEnd::CloseNotify,
                 _ => TlsEnd::Alert(code),
@@ -258,7 +287,10 @@ impl Reading {
         self.note(What::Flight(name));
     }
 
-    fn odd(&mut self, text: String) {
+    fn odd(&mut self, error: u8, text: String) {
+        if self.received.tls_end.is_none() {
+            self.received.error.get_or_insert(error);
+        }
         self.note(What::Odd(text));
     }
 

@@ -1,7 +1,8 @@
 //! The hand-made records against rustls: what the probe seals it opens, and the other way, in both versions and all suites.
 
+#![allow(clippy::unwrap_used)] // an unwrap here is an assertion
+
 use closenotify_probe::{
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
     ClientSetup, Identity, Log, Peer, Piece, Sent, ServerSetup, Stop, TcpEnd, TlsEnd, Version, alert,
 };
 use rustls::crypto::aws_lc_rs;
@@ -57,7 +58,7 @@ fn client_setup(identity: &Identity, version: Version) -> ClientSetup {
 }
 
 async fn probe_client(addr: std::net::SocketAddr, setup: &ClientSetup, stop: Stop, log: &Log) -> Peer {
-    let io = Peer::connect(addr, TIMEOUT).await.unwrap();
+    let io = Peer::connect(addr, TIMEOUT, None).await.unwrap();
     Peer::client(io, setup, stop, log, TIMEOUT).await.unwrap().0
 }
 
@@ -94,7 +95,7 @@ async fn a_client_and_rustls_understand_each_other_in_every_suite() {
 async fn a_server_and_rustls_understand_each_other_in_both_versions() {
     let identity = Identity::new().unwrap();
     for version in Version::ALL {
-        let setup = ServerSetup::new(&identity, version, &[]).unwrap();
+        let setup = ServerSetup::new(&identity, &[version], &[]).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let mut roots = RootCertStore::empty();

@@ -7,7 +7,6 @@ pub mod demo;
 pub mod ledger;
 pub mod proxy;
 mod relay;
-mod sensor;
 mod session;
 pub mod shutdown;
 mod tcp_end;

@@ -6,16 +6,19 @@
 
 #[cfg(test)]
 mod fidelity;
+mod guard;
 mod leg;
 mod pump;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use guard::Guard;
 pub use leg::TcpEnding;
 pub(crate) use leg::{Leg, TcpLeg, TlsLeg};
 pub(crate) use pump::Outcome;
 
 use closenotify::Deadline;
+use pollcheck::meter::Gauge;
 use pump::Pump;
 use std::future::Future;
 use std::pin::Pin;
@@ -43,16 +46,6 @@ pub(crate) enum First {
     Proxy,
 }
 
-/// What a poll came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    /// Bytes moved towards a sink, or a direction's state changed.
-    Made,
-    /// It had an effect, but none that puts a deadline off.
-    Effect,
-    None,
-}
-
 /// What became of a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Report {
@@ -68,11 +61,6 @@ pub(crate) struct Report {
     pub(crate) bytes_a_to_b: u64,
     /// Bytes from `b` that `a` took.
     pub(crate) bytes_b_to_a: u64,
-    /// How often the relay was polled.
-    pub(crate) polls: u64,
-    /// How often without any effect: no byte moved, no state changed, no deadline looked at. The first poll, which
-    /// registers the wakers, is none.
-    pub(crate) wasted_polls: u64,
 }
 
 /// Relays between two legs until both directions have ended, one of them was cut, or a deadline has passed.
@@ -81,6 +69,8 @@ pub(crate) struct Report {
 pub(crate) struct Relay<'a, A, B> {
     a: &'a mut A,
     b: &'a mut B,
+    /// Of the two transports.
+    gauges: [Gauge; 2],
     a_to_b: Pump,
     b_to_a: Pump,
     limits: Limits,
@@ -88,14 +78,13 @@ pub(crate) struct Relay<'a, A, B> {
     timed_out: Option<Deadline>,
     last_progress: Instant,
     timer: Pin<Box<Sleep>>,
-    polls: u64,
-    wasted_polls: u64,
 }
 
 impl<'a, A: Leg, B: Leg> Relay<'a, A, B> {
     pub(crate) fn new(a: &'a mut A, b: &'a mut B, limits: Limits) -> Self {
         let now = Instant::now();
         Self {
+            gauges: [a.gauge(), b.gauge()],
             a,
             b,
             a_to_b: Pump::new(),
@@ -105,8 +94,6 @@ impl<'a, A: Leg, B: Leg> Relay<'a, A, B> {
             timed_out: None,
             last_progress: now,
             timer: Box::pin(tokio::time::sleep_until(now + limits.idle)),
-            polls: 0,
-            wasted_polls: 0,
         }
     }
 
@@ -119,19 +106,28 @@ impl<'a, A: Leg, B: Leg> Relay<'a, A, B> {
             b_to_a: self.b_to_a.outcome(),
             bytes_a_to_b: self.a_to_b.bytes(),
             bytes_b_to_a: self.b_to_a.bytes(),
-            polls: self.polls,
-            wasted_polls: self.wasted_polls,
         }
     }
 
     /// Ends it by an order of ours: the report then says so.
     pub(crate) fn stop(&mut self, why: Deadline) {
-        self.first.get_or_insert(First::Proxy);
+        self.give_up();
         self.timed_out.get_or_insert(why);
     }
 
-    /// Moves what can be moved, in turns, so that neither direction waits for the other.
-    fn pump(&mut self, cx: &mut Context<'_>) -> Progress {
+    /// Ends it for a fault of ours.
+    fn give_up(&mut self) {
+        self.first.get_or_insert(First::Proxy);
+    }
+
+    /// The meters of the two transports.
+    fn gauges(&self) -> &[Gauge; 2] {
+        &self.gauges
+    }
+
+    /// Moves what can be moved, in turns, so that neither direction waits for the other. Says whether bytes moved or a
+    /// direction's state changed, which puts the deadlines off.
+    fn pump(&mut self, cx: &mut Context<'_>) -> bool {
         let before = self.moved();
         let mut stepped = false;
         loop {
@@ -144,14 +140,10 @@ impl<'a, A: Leg, B: Leg> Relay<'a, A, B> {
                 break;
             }
         }
-        let moved = self.moved();
+        let progress = stepped || self.moved() != before;
+        // Behind that: what is thrown away must not keep a session alive.
         self.watch(cx);
-        match stepped || moved != before {
-            true => Progress::Made,
-            // What is thrown away must not keep a session alive.
-            false if self.moved() != moved || self.is_done() => Progress::Effect,
-            false => Progress::None,
-        }
+        progress
     }
 
     /// Looks whether a leg that has ended whole, and waits for the other direction, has been reset since.
@@ -165,8 +157,9 @@ impl<'a, A: Leg, B: Leg> Relay<'a, A, B> {
         }
     }
 
+    /// Counts up with each call of a transport that moved a byte, or told an end or an error for the first time.
     fn moved(&self) -> u64 {
-        self.a.moved() + self.b.moved()
+        self.gauges.iter().map(|gauge| gauge.counts().progress).sum()
     }
 
     fn note_first(&mut self) {
@@ -215,22 +208,15 @@ impl<A: Leg, B: Leg> Future for Relay<'_, A, B> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
         let this = &mut *self;
-        this.polls += 1;
-        let progress = this.pump(cx);
-        if progress == Progress::Made {
+        if this.pump(cx) {
             this.last_progress = Instant::now();
         }
         if this.is_done() {
             return Poll::Ready(this.report());
         }
-        let armed = this.timer.deadline();
-        if let Poll::Ready(deadline) = this.poll_deadline(cx) {
+        this.poll_deadline(cx).map(|deadline| {
             this.stop(deadline);
-            return Poll::Ready(this.report());
-        }
-        if progress == Progress::None && this.polls > 1 && armed == this.timer.deadline() {
-            this.wasted_polls += 1;
-        }
-        Poll::Pending
+            this.report()
+        })
     }
 }

@@ -8,11 +8,11 @@
 use crate::address::HostPort;
 use crate::config::{Timeouts, TruncationPolicy};
 use crate::ledger::{EndedFirst, Entry, Ledger, Phase};
-use crate::relay::{First, Leg, Limits, Outcome, Relay, Report, TcpEnding, TcpLeg, TlsLeg};
-use crate::sensor::Sensor;
+use crate::relay::{First, Guard, Leg, Limits, Outcome, Relay, Report, TcpEnding, TcpLeg, TlsLeg};
 use crate::shutdown::Shutdown;
 use crate::tcp_end;
 use closenotify::{Deadline, HandshakeError, Linger, ReceivedEnding, SentEnding, TlsAcceptor, io_kind_word, server};
+use pollcheck::meter::{Counts, Metered, Spin};
 use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
@@ -45,7 +45,7 @@ pub(crate) async fn serve(sessions: Arc<Sessions>, number: u64, client: TcpStrea
     aborted
 }
 
-type Client = server::TlsStream<Sensor<TcpStream>>;
+type Client = server::TlsStream<Metered<TcpStream>>;
 
 impl Sessions {
     async fn run(&self, client: TcpStream, entry: &mut Entry, started: Instant) -> bool {
@@ -53,7 +53,7 @@ impl Sessions {
         let _ = client.set_nodelay(true);
         let handshake = tokio::select! {
             biased;
-            result = self.acceptor.accept(Sensor::new(client)).into_fallible() => result,
+            result = self.acceptor.accept(Metered::new(client)).into_fallible() => result,
             () = self.abort.aborting() => {
                 entry.handshake_failed(&HandshakeError::TimedOut(Deadline::Drain));
                 return true;
@@ -119,10 +119,10 @@ impl Sessions {
         let mut client = TlsLeg::new(client, self.truncation);
         let mut upstream = TcpLeg::new(upstream);
         let limits = Limits { idle: self.timeouts.idle, half_close: self.timeouts.half_close };
-        let (report, aborted) = relay(&mut client, &mut upstream, limits, &self.abort).await;
+        let Relayed { report, counts, spin, aborted } = relay(&mut client, &mut upstream, limits, &self.abort).await;
 
-        entry.polls = report.polls;
-        entry.wasted_polls = report.wasted_polls;
+        entry.polls = counts.polls;
+        entry.wasted_polls = counts.wasted;
         entry.bytes_from_client = report.bytes_a_to_b;
         entry.bytes_from_upstream = report.bytes_b_to_a;
         entry.ended_first = report.first.map(|first| match first {
@@ -132,6 +132,9 @@ impl Sessions {
         });
         if let Some(deadline) = report.timed_out {
             entry.explain(format!("{deadline} passed"));
+        }
+        if let Some(Spin { wasted, within, .. }) = spin {
+            entry.explain(format!("the proxy spun, {wasted} polls for nothing within {within:.0?}: please report it"));
         }
         if report.b_to_a == Some(Outcome::SinkGone) && client.sent().is_none() {
             entry.explain("client: it reset the connection before its answer was complete".into());
@@ -224,16 +227,28 @@ impl Sessions {
     }
 }
 
-/// Relays until the relay is done or aborting is ordered; says which.
-async fn relay<A: Leg, B: Leg>(a: &mut A, b: &mut B, limits: Limits, abort: &Shutdown) -> (Report, bool) {
-    let mut relay = Relay::new(a, b, limits);
-    tokio::select! {
+/// What a relay came to.
+struct Relayed {
+    report: Report,
+    counts: Counts,
+    /// What ended it, if that was it.
+    spin: Option<Spin>,
+    /// Aborting was ordered.
+    aborted: bool,
+}
+
+/// Relays until the relay is done, spins, or aborting is ordered.
+async fn relay<A: Leg, B: Leg>(a: &mut A, b: &mut B, limits: Limits, abort: &Shutdown) -> Relayed {
+    let mut relay = Guard::new(Relay::new(a, b, limits));
+    let aborted = tokio::select! {
         biased;
-        report = &mut relay => return (report, false),
-        () = abort.aborting() => {}
+        _reported = &mut relay => false,
+        () = abort.aborting() => true,
+    };
+    if aborted {
+        relay.stop(Deadline::Drain);
     }
-    relay.stop(Deadline::Drain);
-    (relay.report(), true)
+    Relayed { report: relay.report(), counts: relay.counts(), spin: relay.spin(), aborted }
 }
 
 fn millis(duration: Duration) -> f64 {

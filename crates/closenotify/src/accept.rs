@@ -1,6 +1,8 @@
 //! TLS as a server.
 
-use crate::handshake::{Fallible, Handshaking, Settings, io_error};
+use crate::buffers::BufferLimit;
+use crate::early::AcceptEarly;
+use crate::handshake::{Early, Fallible, Handshaking, Settings, io_error};
 use crate::reading::Truncation;
 use crate::server::TlsStream;
 use crate::split::Role;
@@ -37,7 +39,23 @@ impl TlsAcceptor {
         self
     }
 
+    /// Sets how many bytes a session made here holds in each direction; 64 KiB when not set, less than 16 KiB counts as
+    /// 16 KiB, more than 64 KiB as 64 KiB. [What a session holds](crate#memory) says of which buffers.
+    #[must_use]
+    pub fn buffer_limit(mut self, bytes: usize) -> Self {
+        self.settings.buffer_limit = BufferLimit::new(bytes);
+        self
+    }
+
+    /// The configuration that it was made from.
+    pub fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
+    }
+
     /// Handshakes over `stream` with a client.
+    ///
+    /// Early data is refused, whatever the configuration says of it: the client sends it again behind the handshake.
+    /// [`accept_early`](Self::accept_early) accepts it.
     ///
     /// # Errors
     ///
@@ -45,6 +63,34 @@ impl TlsAcceptor {
     /// why has been sent then, if the peer took it.
     pub fn accept<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: T) -> Accept<T> {
         Accept(Handshaking::new(stream, Role::Server, Handshake::server(Arc::clone(&self.config)), self.settings))
+    }
+
+    /// Handshakes over `stream` with a client up to where its early data begins (RFC 9846 section 4.2.10), or to the end where
+    /// there is none.
+    ///
+    /// Early data is accepted from a client that resumes a session, up to `max_early_data_size` bytes of the configuration (0,
+    /// the default, is none), and only where sessions are kept by the server (`session_storage`), not in tickets alone. **It
+    /// can be a replay**: see [`EarlyStream`](crate::EarlyStream) before acting on it. A server that only wants it heard sooner goes on at once,
+    /// and reads it from the session's stream, where it is none:
+    ///
+    /// ```
+    /// # use closenotify::{TlsAcceptor, server};
+    /// # use tokio::net::TcpStream;
+    /// # async fn serve(acceptor: TlsAcceptor, tcp: TcpStream) -> std::io::Result<server::TlsStream<TcpStream>> {
+    /// acceptor.accept_early(tcp).await?.finish().await
+    /// # }
+    /// ```
+    ///
+    /// Where rustls 0.23 refuses early data, because another protocol was chosen or the ticket is not known any more, it keeps
+    /// what it skips and counts it anew at each step: a client that sent more than about half of the limit, or than 16 KiB, fails
+    /// the handshake then. Such a client has to come again.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
+    pub fn accept_early<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: T) -> AcceptEarly<T> {
+        let handshake = Handshake::server_early(Arc::clone(&self.config));
+        AcceptEarly::new(Handshaking::new(stream, Role::Server, handshake, self.settings).with_early(Early::Accepted))
     }
 }
 

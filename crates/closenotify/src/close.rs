@@ -11,21 +11,27 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-/// The bounds of a close: how long it may take in all, and how many bytes of the peer's are read and thrown away while it
-/// lasts. Whichever is reached first ends it.
+/// The bounds of a close: how long it waits for a byte to move, how long it may take in all, and how many bytes of the
+/// peer's are read and thrown away while it lasts. Whichever is reached first ends it.
+///
+/// A peer that is slow but reads on gets everything, so long as no `idle` passes without a byte; one that drips cannot hold
+/// the connection for longer than `time`. What moves is what the transport takes and gives: bytes that lie in the kernel and
+/// that a peer reads slowly are not seen.
 ///
 /// ```
 /// use closenotify::Linger;
 /// use std::time::Duration;
 ///
-/// let patient = Linger { time: Duration::from_secs(30), ..Linger::default() };
+/// let patient = Linger { idle: Duration::from_secs(20), ..Linger::default() };
 /// assert_eq!(patient.bytes, 16 * 1024 * 1024);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Linger {
-    /// From the call of `close` to its answer, at most; 5 seconds by default.
+    /// Without a byte taken by the transport or arriving from it, at most; 5 seconds by default.
+    pub idle: Duration,
+    /// From the call of `close` to its answer, at most; 30 seconds by default.
     pub time: Duration,
     /// Bytes read and thrown away, at most (by less than a read more); 16 MiB by default.
     pub bytes: u64,
@@ -33,7 +39,7 @@ pub struct Linger {
 
 impl Default for Linger {
     fn default() -> Self {
-        Self { time: Duration::from_secs(5), bytes: 16 * 1024 * 1024 }
+        Self { idle: Duration::from_secs(5), time: Duration::from_secs(30), bytes: 16 * 1024 * 1024 }
     }
 }
 
@@ -71,6 +77,11 @@ pub(crate) async fn close<T: AsyncRead + AsyncWrite + Unpin>(mut stream: Stream<
 #[derive(Debug)]
 pub(crate) struct Closing {
     deadline: Pin<Box<Sleep>>,
+    /// The bound that no progress puts off.
+    last: Instant,
+    idle: Duration,
+    /// The stream's count of bytes moved, when it was last looked at.
+    moved: u64,
     budget: u64,
     shut: bool,
     failed: bool,
@@ -80,8 +91,18 @@ pub(crate) struct Closing {
 
 impl Closing {
     pub(crate) fn new(linger: Linger) -> Self {
-        let deadline = Box::pin(sleep(linger.time));
-        Self { deadline, budget: linger.bytes, shut: false, failed: false, drained: false, discarded: 0 }
+        let last = after(linger.time);
+        Self {
+            deadline: Box::pin(sleep_until(last.min(after(linger.idle)))),
+            last,
+            idle: linger.idle,
+            moved: 0,
+            budget: linger.bytes,
+            shut: false,
+            failed: false,
+            drained: false,
+            discarded: 0,
+        }
     }
 
     /// How many bytes were thrown away so far.
@@ -109,12 +130,22 @@ impl Closing {
         let (received, sent) = if self.shut && self.drained {
             (TransportEnd::Abandoned, SentEnding::Aborted)
         } else {
+            let moved = stream.reading.arrived() + stream.writing.taken();
+            if std::mem::replace(&mut self.moved, moved) != moved {
+                self.deadline.as_mut().reset(self.last.min(after(self.idle)));
+            }
             // Last, so that what can be done at once is done whatever the bound.
             ready!(self.deadline.as_mut().poll(cx));
             (TransportEnd::TimedOut(Deadline::Close), SentEnding::TimedOut(Deadline::Close))
         };
         Poll::Ready(give_up(stream, received, sent, self.discarded))
     }
+}
+
+/// The instant so much later; a year from now where the clock does not reach it.
+fn after(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or_else(|| now + Duration::from_secs(365 * 24 * 60 * 60))
 }
 
 /// The endings that are recorded, and where there is none, these.

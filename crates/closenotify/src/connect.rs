@@ -1,9 +1,11 @@
 //! TLS as a client.
 
+use crate::buffers::BufferLimit;
 use crate::client::TlsStream;
-use crate::handshake::{Fallible, Handshaking, Settings, io_error};
+use crate::handshake::{Early, Fallible, Handshaking, Settings, io_error};
 use crate::reading::Truncation;
 use crate::split::Role;
+use bytes::Bytes;
 use closenotify_core::Handshake;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -38,6 +40,29 @@ impl TlsConnector {
         self
     }
 
+    /// Sets how many bytes a session made here holds in each direction; 64 KiB when not set, less than 16 KiB counts as
+    /// 16 KiB, more than 64 KiB as 64 KiB. [What a session holds](crate#memory) says of which buffers.
+    #[must_use]
+    pub fn buffer_limit(mut self, bytes: usize) -> Self {
+        self.settings.buffer_limit = BufferLimit::new(bytes);
+        self
+    }
+
+    /// The same connector, which offers these protocols by ALPN (RFC 7301), the first one preferred, in place of those of its
+    /// configuration. It makes a copy of the configuration, which shares the sessions to resume: for many connections, keep
+    /// the connector that it answers.
+    #[must_use]
+    pub fn with_alpn(&self, protocols: Vec<Vec<u8>>) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols;
+        Self { config: Arc::new(config), settings: self.settings }
+    }
+
+    /// The configuration that it was made from.
+    pub fn config(&self) -> &Arc<ClientConfig> {
+        &self.config
+    }
+
     /// Handshakes over `stream` with the server called `domain`.
     ///
     /// # Errors
@@ -51,6 +76,37 @@ impl TlsConnector {
             Handshake::client(Arc::clone(&self.config), domain),
             self.settings,
         ))
+    }
+
+    /// As [`connect`](Self::connect), and says `early` first: as early data (0-RTT, RFC 9846 section 4.2.10), with the first
+    /// flight, where the server's ticket from an earlier session allows it.
+    ///
+    /// The stream that it answers is one like any other: there is no state in which its close or its shutdown is another. No
+    /// byte of `early` is lost or doubled: what was not accepted as early data follows as ordinary data, before anything that
+    /// is written to the stream. [`SessionFacts::early_data`](crate::SessionFacts::early_data) says how much was accepted. It is
+    /// written when the future answers; only where the server takes no more of it before its own answer, of more than 16 KiB,
+    /// is read, the rest is held, encrypted, and goes out with the stream's next read, write or flush.
+    ///
+    /// **The server may get `early` more than once**, by somebody on the way who recorded it, and it is not protected by keys of
+    /// this session. Say only what may be said twice. To call this is to allow it: `enable_early_data` of the configuration need
+    /// not be set.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect). When early data had gone out, the server may have acted on it though the handshake failed. A
+    /// server that does not know TLS 1.3 any more fails it: connect again without. So does one over rustls 0.23 that refuses more
+    /// early data than it can skip (see [`accept_early`](crate::TlsAcceptor::accept_early)); its alert may come so late that the
+    /// stream is there already, and its first read fails.
+    ///
+    /// Dropping the future drops the transport, with no alert; early data may have reached the server.
+    pub fn connect_early<T: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        domain: ServerName<'static>,
+        stream: T,
+        early: impl Into<Bytes>,
+    ) -> Connect<T> {
+        let handshake = Handshake::client_early(Arc::clone(&self.config), domain, early.into());
+        Connect(Handshaking::new(stream, Role::Client, handshake, self.settings).with_early(Early::Sent))
     }
 }
 
@@ -66,7 +122,7 @@ impl fmt::Debug for TlsConnector {
     }
 }
 
-/// A client's handshake under way: made by [`TlsConnector::connect`].
+/// A client's handshake under way: made by [`TlsConnector::connect`] and [`connect_early`](TlsConnector::connect_early).
 ///
 /// Dropping it drops the transport, with no alert: the peer sees an unfinished handshake.
 #[derive(Debug)]

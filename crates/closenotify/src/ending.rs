@@ -100,7 +100,7 @@
 //! | `CloseNotify` | everything that the peer sent; it may be waiting for your answer still | answer, then close |
 //! | `Truncated` | perhaps everything, by the table above | decide by the framing |
 //! | `Reset` | perhaps not everything; what you sent last may be lost, too | take what is unanswered for unknown |
-//! | `Alert(x)` | the peer gave up, and says why: `certificate_required` right after a handshake is a missing client certificate | tell the operator; trying again will not help |
+//! | `Alert(x)` | the peer gave up, and says why: `certificate_required` right after a handshake is a missing client certificate (`a_refused_client_is_told_in_its_handshake_by_tls_1_2_and_in_its_first_read_by_tls_1_3`) | tell the operator; trying again will not help |
 //! | `Violation` | the peer, or somebody on the way, broke the protocol | discard what is unfinished; look for a middlebox |
 //! | `TimedOut(d)` | a deadline of ours passed | as `Reset` |
 //! | `Failed(kind)` | the transport failed otherwise: no route, a cable | as `Reset` |
@@ -114,7 +114,7 @@
 //! | call | close_notify | test |
 //! |---|---|---|
 //! | [`shutdown`](tokio::io::AsyncWriteExt::shutdown) of a stream or a write half | yes, then the transport's FIN; reading goes on | `shutdown_is_alert_flush_fin_in_this_order_and_once`, `reading_goes_on_after_our_own_shutdown` |
-//! | [`close`](crate::TlsStream::close) | yes, then FIN, then reads on for a bounded while so that nothing is lost | `a_linger_of_no_time_still_says_goodbye`, `close_loses_nothing_of_what_is_in_flight` |
+//! | [`close`](crate::TlsStream::close) | yes, then FIN, then reads on for a bounded while so that nothing is lost | `a_linger_of_no_time_still_says_goodbye`, `close_loses_nothing_of_what_is_in_flight`, `a_slow_peer_that_reads_on_loses_nothing` |
 //! | the shutdown of a [`CloseOnShutdown`](crate::CloseOnShutdown) | the same as `close`: for hyper, h2 and axum, which take the stream over | `its_shutdown_waits_for_the_peers_end_and_tells_how_it_was` |
 //! | [`end_tls`](crate::TlsStream::end_tls) | yes, and waits for the peer's; the transport goes on | `both_alerts_are_exchanged_and_the_transport_goes_on` |
 //! | **dropping** the stream | **no**: the peer sees a truncation | `dropping_the_stream_says_nothing` |
@@ -130,6 +130,22 @@
 //! must not look whole. So end what is finished by `close`. `shutdown` and then dropping is not enough where the peer may
 //! still be sending: a socket that is closed over unread data is reset, and the reset destroys what was on its way
 //! (`shutdown_and_drop_lose_what_is_in_flight`).
+//!
+//! # What dropping a future does
+//!
+//! | a future, dropped before it has answered | what becomes of it | test |
+//! |---|---|---|
+//! | of a read, of a stream or a read half | nothing is lost: the next read goes on where it was | `reads_may_be_dropped_after_any_poll` |
+//! | of a write, a flush or a `shutdown` | what was taken is sent once, what was not is not; a shutdown that has begun has closed the half, and the next one goes on with it | `writes_flushes_and_shutdowns_may_be_dropped_after_any_poll` |
+//! | of either, while it waited | it is not woken any more, the next one is | `a_wait_that_is_dropped_is_taken_over_by_the_next` |
+//! | [`close`](crate::TlsStream::close) | it drops the stream where it stands: an abort, unless the close_notify is out | `a_close_that_is_dropped_drops_the_stream_where_it_stands` |
+//! | [`end_tls`](crate::TlsStream::end_tls) | the same, and the transport is gone with it | `an_end_of_tls_that_is_dropped_drops_the_stream_and_the_transport` |
+//! | [`Connect`](crate::Connect), [`Accept`](crate::Accept), [`Fallible`](crate::Fallible) | the transport is dropped, with no alert | `dropping_a_handshake_drops_the_transport_without_a_word` |
+//! | [`LazyConfigAcceptor`](crate::LazyConfigAcceptor), or the [`StartHandshake`](crate::StartHandshake) that it answers | the same | `a_server_that_is_dropped_before_it_has_chosen_drops_the_transport_without_a_word` |
+//! | [`WhenEnded`](crate::WhenEnded) | nothing | `who_stops_waiting_for_an_ending_changes_nothing` |
+//!
+//! Tokio's `write_all` and `read_exact` are several writes or reads in one future: dropped midway they have done some, and do
+//! not say how many.
 //!
 //! # Under hyper, h2 and axum
 //!
@@ -159,7 +175,7 @@
 //! | who is polled | who writes | test |
 //! |---|---|---|
 //! | a joined stream, for reading | the very read that came to owe it | `our_fatal_alert_goes_out_with_the_read_that_finds_the_violation` |
-//! | only the read half | the read half, on the transport's write half, unless the writer is at it | `a_reader_alone_pays_what_it_owes` |
+//! | only the read half | the read half, on the transport's write half, unless the writer is at it | `a_reader_alone_pays_what_it_owes`, `a_reader_alone_sends_our_fatal_alert` |
 //! | both halves | whoever comes first when the transport has room; both are woken, neither takes the other's place | `a_reader_that_owes_does_not_steal_the_writers_wake` |
 //!
 //! When the transport has no room at that moment, the bytes go with the next poll of either half. After a read has failed

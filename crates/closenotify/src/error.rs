@@ -55,22 +55,8 @@ pub struct ReadError {
 }
 
 impl ReadError {
-    /// The read error inside an [`io::Error`], if there is one at hand; [`find`](Self::find) looks deeper.
-    ///
-    /// ```
-    /// # fn see(error: &std::io::Error) {
-    /// use closenotify::{ReadError, ReceivedEnding};
-    ///
-    /// if let Some(ReceivedEnding::Truncated { .. }) = ReadError::of(error).map(ReadError::ending) {
-    ///     println!("the answer may be cut");
-    /// }
-    /// # }
-    /// ```
-    pub fn of(error: &io::Error) -> Option<&Self> {
-        error.get_ref()?.downcast_ref()
-    }
-
-    /// The read error that `error` is, or that is among its sources, at any depth.
+    /// The read error that `error` is, or that is among its sources, at any depth: in the [`io::Error`] of a read as well as
+    /// in the error of a library that wraps it.
     ///
     /// ```
     /// # fn see(error: &hyper::Error) {
@@ -134,12 +120,7 @@ pub enum WriteError {
 }
 
 impl WriteError {
-    /// The write error inside an [`io::Error`], if there is one at hand; [`find`](Self::find) looks deeper.
-    pub fn of(error: &io::Error) -> Option<&Self> {
-        error.get_ref()?.downcast_ref()
-    }
-
-    /// The write error that `error` is, or that is among its sources, at any depth.
+    /// The write error that `error` is, or that is among its sources, at any depth, as [`ReadError::find`] does it.
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         find_source(error)
     }

@@ -3,6 +3,7 @@
 //! No byte is lost on the way: until a configuration is given, what was read can be had back with the transport.
 
 use crate::accept::Accept;
+use crate::buffers::BufferLimit;
 use crate::handshake::{Handshaking, Settings, io_error};
 use crate::reading::Truncation;
 use closenotify_core::HelloReceived;
@@ -58,6 +59,14 @@ impl<T> LazyConfigAcceptor<T> {
     pub fn truncation(mut self, truncation: Truncation) -> Self {
         if let Some(handshaking) = &mut self.0 {
             handshaking.settings_mut().truncation = truncation;
+        }
+        self
+    }
+
+    /// Sets how many bytes the session holds in each direction, as [`TlsAcceptor`](crate::TlsAcceptor::buffer_limit) does.
+    pub fn buffer_limit(mut self, bytes: usize) -> Self {
+        if let Some(handshaking) = &mut self.0 {
+            handshaking.settings_mut().buffer_limit = BufferLimit::new(bytes);
         }
         self
     }

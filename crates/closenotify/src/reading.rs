@@ -3,6 +3,7 @@
 //! It polls the transport for reading only. What receiving makes us owe the peer it reports; who writes that is the
 //! business of the stream around it.
 
+use crate::buffers::{BufferLimit, PLAIN_MAX, RECORD_MAX};
 use crate::error::ReadError;
 use crate::link::Link;
 use bytes::{Buf as _, BufMut, BytesMut};
@@ -31,13 +32,18 @@ pub(crate) struct Reading {
     /// Plaintext taken for [`AsyncBufRead`](tokio::io::AsyncBufRead) and not consumed yet.
     plain: BytesMut,
     truncation: Truncation,
+    limit: BufferLimit,
+    /// How many bytes the transport has given.
+    arrived: u64,
     /// Whether the peer waits for bytes that the sender must write.
     owes: bool,
 }
 
 impl Reading {
-    pub(crate) fn new(receiver: Receiver, input: BytesMut, truncation: Truncation) -> Self {
-        Self { receiver, input, plain: BytesMut::new(), truncation, owes: false }
+    pub(crate) fn new(receiver: Receiver, input: BytesMut, truncation: Truncation, limit: BufferLimit) -> Self {
+        let mut reading = Self { receiver, input, plain: BytesMut::new(), truncation, limit, arrived: 0, owes: false };
+        reading.rest();
+        reading
     }
 
     /// Puts at least one byte of plaintext into `out`, or none at the end. `out` must have room.
@@ -57,6 +63,10 @@ impl Reading {
         loop {
             let (read, SenderOwes(owes)) = self.receiver.read(&mut self.input, out);
             self.owes |= owes;
+            if self.input.is_empty() {
+                // Nobody may read again for long.
+                self.rest();
+            }
             match read {
                 Read::Data(_) => return Poll::Ready(Ok(())),
                 Read::Ended => return Poll::Ready(self.end()),
@@ -125,7 +135,10 @@ impl Reading {
             }
             let mut scrap = BytesMut::with_capacity(PLAIN_MAX);
             match ready!(poll_read_buf(io, cx, &mut scrap)) {
-                Ok(read @ 1..) => *discarded += read as u64,
+                Ok(read @ 1..) => {
+                    self.arrived += read as u64;
+                    *discarded += read as u64;
+                }
                 Ok(0) | Err(_) => return Poll::Ready(()),
             }
         }
@@ -148,12 +161,22 @@ impl Reading {
         self.input
     }
 
+    /// How many bytes the transport has given since the handshake.
+    pub(crate) fn arrived(&self) -> u64 {
+        self.arrived
+    }
+
     pub(crate) fn owes(&mut self) -> &mut bool {
         &mut self.owes
     }
 
     pub(crate) fn receiver(&self) -> &Receiver {
         &self.receiver
+    }
+
+    /// What is left of a server's early data, as far as there is room.
+    pub(crate) fn read_early(&mut self, out: &mut impl BufMut) {
+        let _ = self.receiver.read_early(out);
     }
 
     pub(crate) fn set_truncation(&mut self, truncation: Truncation) {
@@ -174,11 +197,12 @@ impl Reading {
 
     /// Gets more ciphertext, or tells the receiver that there is no more.
     fn poll_fill_input<R: AsyncRead + Unpin>(&mut self, io: &mut R, link: &Link, cx: &mut Context<'_>) -> Poll<()> {
-        if self.input.capacity() - self.input.len() < RECORD_MAX {
-            self.input.reserve(INPUT_MAX - self.input.len());
-        }
+        self.make_room();
         let end = match poll_read_buf(io, cx, &mut self.input) {
-            Poll::Ready(Ok(1..)) => return Poll::Ready(()),
+            Poll::Ready(Ok(read @ 1..)) => {
+                self.arrived += read as u64;
+                return Poll::Ready(());
+            }
             Poll::Ready(Ok(0)) if link.was_reset() => TransportEnd::Reset,
             Poll::Ready(Ok(0)) => TransportEnd::Eof,
             Poll::Ready(Err(error)) => TransportEnd::from(error.kind()),
@@ -190,6 +214,17 @@ impl Reading {
         self.receiver.transport_ended(end, &self.input);
         self.input = BytesMut::new();
         Poll::Ready(())
+    }
+
+    /// Makes room for the rest of the record that the input begins with, and where the limit allows for one more.
+    fn make_room(&mut self) {
+        let (length, most) = (self.input.len(), self.limit.input_max());
+        if self.input.capacity() < most.min(length + RECORD_MAX) {
+            // Growing in place would take more than asked for.
+            let mut input = BytesMut::with_capacity(most);
+            input.extend_from_slice(&self.input);
+            self.input = input;
+        }
     }
 
     /// Gives buffers back while there is nothing to read.
@@ -209,15 +244,6 @@ fn poll_read_buf<R: AsyncRead + Unpin>(
 ) -> Poll<io::Result<usize>> {
     pin!(io.read_buf(buf)).poll(cx)
 }
-
-/// The longest record: header and ciphertext (RFC 5246 section 6.2.3).
-const RECORD_MAX: usize = 5 + (1 << 14) + 2048;
-
-/// The most ciphertext that is held, in bytes. One read of the transport fills it.
-const INPUT_MAX: usize = 64 * 1024;
-
-/// The most plaintext that is held for `poll_fill_buf`, in bytes.
-const PLAIN_MAX: usize = 16 * 1024;
 
 /// Up to this many bytes of a record's beginning are moved to a buffer of their own size while the rest is awaited.
 const KEPT_AT_REST: usize = 4096;
@@ -257,8 +283,8 @@ mod tests {
             let (mut io, wire) = Scripted::new([]);
             let link = Link::new();
             let waker = CountingWaker::new();
-            let mut reading = Reading::new(server.receiver, BytesMut::new(), Truncation::Error);
-            let mut writing = Writing::new(server.sender);
+            let mut reading = Reading::new(server.receiver, BytesMut::new(), Truncation::Error, BufferLimit::default());
+            let mut writing = Writing::new(server.sender, BufferLimit::default());
             let big = vec![1; 64 * 1024];
             for round in 0..3 {
                 let mut bytes = BytesMut::new();
@@ -307,19 +333,24 @@ mod tests {
         let mut peer = client.sender;
         let (mut io, wire) = Scripted::new([]);
         let (link, waker) = (Link::new(), CountingWaker::new());
-        let mut reading = Reading::new(server.receiver, BytesMut::new(), Truncation::Error);
-        let mut bytes = BytesMut::new();
-        for _ in 0..20 {
-            peer.write(&[IoSlice::new(&vec![1; 64 * 1024])], &mut bytes).expect("open");
-        }
-        wire.push_data(bytes.to_vec());
-        let mut polled = Poll::Ready(Ok(()));
-        while polled.is_ready() {
-            polled = waker.with_context(|cx| {
-                let mut byte = [0; 1000];
-                reading.poll_read(&mut io, &link, cx, &mut &mut byte[..])
-            });
-            assert!(reading.input.capacity() <= INPUT_MAX + RECORD_MAX, "{}", reading.input.capacity());
+        let mut receiver = Some(server.receiver);
+        for limit in [BufferLimit::default(), BufferLimit::new(0)] {
+            let given = receiver.take().expect("given back by the round before");
+            let mut reading = Reading::new(given, BytesMut::new(), Truncation::Error, limit);
+            let mut bytes = BytesMut::new();
+            for length in [64 * 1024, 1, 10_000, 20_000, 3].repeat(10) {
+                peer.write(&[IoSlice::new(&vec![1; length])], &mut bytes).expect("open");
+            }
+            wire.push_data(bytes.to_vec());
+            let mut polled = Poll::Ready(Ok(()));
+            while polled.is_ready() {
+                polled = waker.with_context(|cx| {
+                    let mut some = [0; 1000];
+                    reading.poll_read(&mut io, &link, cx, &mut &mut some[..])
+                });
+                assert!(reading.input.capacity() <= limit.input_max(), "{}", reading.input.capacity());
+            }
+            receiver = Some(reading.receiver);
         }
     }
 }

@@ -199,8 +199,9 @@ macro_rules! stream_face {
             /// is dropped.
             ///
             /// Returns how both halves ended. It cannot fail and cannot hang: a peer that does not read leaves the sending
-            /// half `TimedOut(Close)`, one that does not end leaves the receiving half so. A half that had ended before
-            /// keeps its ending. RFC 9846 section 6.1 asks for the `close_notify`, not for waiting.
+            /// half `TimedOut(Close)`, one that does not end leaves the receiving half so. A peer that is slow, but reads on,
+            /// is waited for. A half that had ended before keeps its ending. RFC 9846 section 6.1 asks for the
+            /// `close_notify`, not for waiting.
             ///
             /// Dropping the future drops the stream where it stands: an abort if the `close_notify` is not out yet.
             /// Needs Tokio's clock.

@@ -1,7 +1,8 @@
 //! The sending direction over a transport: encrypts, writes, flushes, ends, and records how it ended, once.
 //!
-//! It holds at most one write's worth of ciphertext. It never reads.
+//! It holds at most one write's worth of ciphertext, and before that what the handshake left. It never reads.
 
+use crate::buffers::BufferLimit;
 use crate::error::WriteError;
 use crate::link::Link;
 use bytes::{Buf as _, BytesMut};
@@ -16,6 +17,8 @@ pub(crate) struct Writing {
     state: State,
     /// Ciphertext that the transport has not taken yet.
     output: BytesMut,
+    /// How many bytes the transport has taken.
+    taken: u64,
     ending: Option<SentEnding>,
 }
 
@@ -46,15 +49,26 @@ pub(crate) enum Extent {
 }
 
 impl Writing {
-    pub(crate) fn new(sender: Sender) -> Self {
-        Self { state: State::Open(sender), output: BytesMut::new(), ending: None }
+    pub(crate) fn new(mut sender: Sender, limit: BufferLimit) -> Self {
+        sender.set_write_max(limit.write_max());
+        Self { state: State::Open(sender), output: BytesMut::new(), taken: 0, ending: None }
+    }
+
+    /// A half whose handshake left `output` to be written first.
+    pub(crate) fn behind(output: BytesMut, sender: Sender, limit: BufferLimit) -> Self {
+        Self { output, ..Self::new(sender, limit) }
     }
 
     /// A half whose transport failed before it began.
     pub(crate) fn failed(kind: io::ErrorKind, link: &Link) -> Self {
-        let mut writing = Self { state: State::Shut, output: BytesMut::new(), ending: None };
+        let mut writing = Self { state: State::Shut, output: BytesMut::new(), taken: 0, ending: None };
         let _recorded = writing.fail(WriteError::Transport(kind), link);
         writing
+    }
+
+    /// How many bytes the transport has taken since the handshake.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
     }
 
     pub(crate) fn sent_ending(&self) -> Option<&SentEnding> {
@@ -172,6 +186,7 @@ impl Writing {
                 Ok(0) => WriteError::Zero,
                 Ok(written) => {
                     self.output.advance(written);
+                    self.taken += written as u64;
                     continue;
                 }
                 Err(error) => WriteError::Transport(error.kind()),

@@ -4,60 +4,10 @@
 
 #![expect(clippy::unwrap_used, reason = "an unwrap here is an assertion")]
 
-use rustls::client::Resumption;
-use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
-use std::io::{BufRead as _, Write as _};
-use std::sync::{Arc, LazyLock};
-
-use crate::certs::{Authority, TlsVersion};
-
-/// Which side our stream is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// We are the client, so the peer is a server.
-    Client,
-    /// We are the server, so the peer is a client.
-    Server,
-}
-
-/// Both versions and both sides.
-pub const EACH: [(TlsVersion, Side); 4] = [
-    (TlsVersion::V12, Side::Client),
-    (TlsVersion::V12, Side::Server),
-    (TlsVersion::V13, Side::Client),
-    (TlsVersion::V13, Side::Server),
-];
-
-/// What both ends of a session are configured with.
-#[derive(Clone, Debug)]
-pub struct Configs {
-    /// The server's; it sends no tickets.
-    pub server: Arc<ServerConfig>,
-    /// The client's; it resumes nothing, and its server is `localhost`.
-    pub client: Arc<ClientConfig>,
-}
-
-impl Configs {
-    /// Those of a version, the same each time.
-    #[must_use]
-    pub fn of(version: TlsVersion) -> &'static Self {
-        static EACH: LazyLock<[Configs; 2]> = LazyLock::new(|| {
-            let authority = Authority::new();
-            TlsVersion::EACH.map(|version| {
-                let mut server = ServerConfig::clone(&authority.server_config(version));
-                // Without tickets the bytes on the wire are those that the book says.
-                server.send_tls13_tickets = 0;
-                let mut client = ClientConfig::clone(&authority.client_config(version));
-                client.resumption = Resumption::disabled();
-                Configs { server: server.into(), client: client.into() }
-            })
-        });
-        match version {
-            TlsVersion::V12 => &EACH[0],
-            TlsVersion::V13 | TlsVersion::Both => &EACH[1],
-        }
-    }
-}
+use crate::certs::TlsVersion;
+use crate::plain::{self, Configs, Side, output_of};
+use rustls::Connection;
+use std::io::BufRead as _;
 
 /// The byte at a place of the plaintext, in either direction: so that nothing lost, doubled or moved looks right.
 #[must_use]
@@ -132,14 +82,8 @@ impl Peer {
     /// The peer of a session in which we are `side`; its handshake is still to be done.
     #[must_use]
     pub fn of(version: TlsVersion, side: Side) -> Self {
-        let configs = Configs::of(version).clone();
-        let mut tls: Connection = match side {
-            Side::Client => ServerConnection::new(configs.server).unwrap().into(),
-            Side::Server => ClientConnection::new(configs.client, "localhost".try_into().unwrap()).unwrap().into(),
-        };
-        tls.set_buffer_limit(None);
         Self {
-            tls,
+            tls: Configs::of(version).peer_of(side),
             version,
             book: Vec::new(),
             on_the_way: Vec::new(),
@@ -157,12 +101,9 @@ impl Peer {
     }
 
     /// Takes what our handshake wrote; its answer.
-    pub fn shake(&mut self, mut bytes: &[u8]) -> Vec<u8> {
-        while !bytes.is_empty() {
-            self.tls.read_tls(&mut bytes).unwrap();
-            self.tls.process_new_packets().unwrap();
-        }
-        self.output()
+    pub fn shake(&mut self, bytes: &[u8]) -> Vec<u8> {
+        plain::feed(&mut self.tls, bytes).unwrap();
+        output_of(&mut self.tls)
     }
 
     /// Sends so many bytes of the [pattern]: they are on the way then. Nothing when it is silent; so of every `send_…`.
@@ -170,8 +111,7 @@ impl Peer {
         if self.silent {
             return;
         }
-        self.tls.writer().write_all(&pattern(self.sent_plaintext, length)).unwrap();
-        let bytes = self.output();
+        let bytes = plain::data(&mut self.tls, &pattern(self.sent_plaintext, length));
         let end = self.sent_plaintext + length as u64;
         let (mut at, mut rest) = (self.sent_bytes, bytes.as_slice());
         while !rest.is_empty() {
@@ -191,8 +131,8 @@ impl Peer {
         let sends = !self.silent && self.version == TlsVersion::V13 && self.key_updates < 30;
         if sends {
             self.key_updates += 1;
-            self.tls.refresh_traffic_keys().unwrap();
-            self.send_last(Sent::KeyUpdate);
+            let bytes = plain::key_update(&mut self.tls);
+            self.send_last(Sent::KeyUpdate, &bytes);
         }
         sends
     }
@@ -200,8 +140,8 @@ impl Peer {
     /// Closes, and is silent then.
     pub fn send_close_notify(&mut self) {
         if !self.silent {
-            self.tls.send_close_notify();
-            self.send_last(Sent::CloseNotify);
+            let bytes = plain::close_notify(&mut self.tls);
+            self.send_last(Sent::CloseNotify, &bytes);
             self.silent = true;
         }
     }
@@ -209,10 +149,8 @@ impl Peer {
     /// A fatal alert: what it says to bytes that are no TLS. It is of no more use then.
     pub fn send_alert(&mut self) {
         if !self.silent && self.part.is_empty() && !self.closed {
-            let mut junk = &b"GET / HTTP/1.1"[..];
-            self.tls.read_tls(&mut junk).unwrap();
-            self.tls.process_new_packets().unwrap_err();
-            self.send_last(Sent::Alert);
+            let bytes = plain::fatal_alert(&mut self.tls);
+            self.send_last(Sent::Alert, &bytes);
             (self.silent, self.deaf) = (true, true);
         }
     }
@@ -230,12 +168,8 @@ impl Peer {
     /// A record with a flipped bit.
     pub fn send_broken(&mut self) {
         if !self.silent {
-            self.tls.writer().write_all(b"broken").unwrap();
-            let mut bytes = self.output();
-            *bytes.last_mut().unwrap() ^= 1;
-            let end = self.sent_bytes + bytes.len() as u64;
-            self.book.push(Line { sent: Sent::Violation, whole_at: end, end });
-            self.send_raw(&bytes);
+            let bytes = plain::broken(&mut self.tls);
+            self.send_last(Sent::Violation, &bytes);
             self.silent = true;
         }
     }
@@ -307,24 +241,15 @@ impl Peer {
         }
     }
 
-    fn send_last(&mut self, sent: Sent) {
-        let bytes = self.output();
+    fn send_last(&mut self, sent: Sent, bytes: &[u8]) {
         let end = self.sent_bytes + bytes.len() as u64;
         self.book.push(Line { sent, whole_at: end, end });
-        self.send_raw(&bytes);
+        self.send_raw(bytes);
     }
 
     fn send_raw(&mut self, bytes: &[u8]) {
         self.sent_bytes += bytes.len() as u64;
         self.on_the_way.extend_from_slice(bytes);
-    }
-
-    fn output(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        while self.tls.wants_write() {
-            self.tls.write_tls(&mut bytes).unwrap();
-        }
-        bytes
     }
 }
 

@@ -12,7 +12,7 @@ use rcgen::{
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
 };
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ClientCertVerifierBuilder, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::TempDir;
@@ -127,9 +127,18 @@ impl Authority {
     /// A server for [`LOCAL_NAMES`] that requires a client certificate of this authority.
     #[must_use]
     pub fn server_config_requiring_client(&self, version: TlsVersion) -> Arc<ServerConfig> {
-        let verifier = WebPkiClientVerifier::builder_with_provider(self.roots(), provider())
-            .build()
-            .expect("the store holds one trust anchor");
+        self.server_config_verifying(version, WebPkiClientVerifier::builder_with_provider(self.roots(), provider()))
+    }
+
+    /// A server for [`LOCAL_NAMES`] that asks for a client certificate of this authority, and takes a client without one.
+    #[must_use]
+    pub fn server_config_asking_client(&self, version: TlsVersion) -> Arc<ServerConfig> {
+        let verifier = WebPkiClientVerifier::builder_with_provider(self.roots(), provider());
+        self.server_config_verifying(version, verifier.allow_unauthenticated())
+    }
+
+    fn server_config_verifying(&self, version: TlsVersion, verifier: ClientCertVerifierBuilder) -> Arc<ServerConfig> {
+        let verifier = verifier.build().expect("the store holds one trust anchor");
         let leaf = self.issue(&LOCAL_NAMES);
         let config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&version.supported())

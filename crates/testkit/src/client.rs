@@ -3,15 +3,16 @@
 //! It does nothing by itself: the test says when it takes what was written and what it sends, so that records and ends can
 //! be put into one segment or apart.
 
+use crate::plain::{self, output_of};
 use crate::transport::Handle;
-use rustls::{ClientConfig, ClientConnection};
-use std::io::{Read as _, Write as _};
+use rustls::{ClientConfig, ClientConnection, Connection};
+use std::io::Read as _;
 use std::sync::Arc;
 
 /// A TLS client that is driven by hand.
 #[derive(Debug)]
 pub struct Client {
-    tls: ClientConnection,
+    tls: Connection,
     /// The handle of the transport that the server under test reads and writes.
     pub wire: Handle,
     /// What has been decrypted so far.
@@ -27,7 +28,7 @@ impl Client {
     #[must_use]
     pub fn new(config: Arc<ClientConfig>, wire: Handle) -> Self {
         let name = "localhost".try_into().expect("a DNS name");
-        let tls = ClientConnection::new(config, name).expect("the configuration is a right one");
+        let tls = ClientConnection::new(config, name).expect("the configuration is a right one").into();
         Self { tls, wire, plaintext: Vec::new(), closed: false, failed: None }
     }
 
@@ -42,7 +43,7 @@ impl Client {
             }
             let _would_block = self.tls.reader().read_to_end(&mut self.plaintext);
         }
-        let flight = self.flight();
+        let flight = output_of(&mut self.tls);
         if !flight.is_empty() {
             self.wire.push_data(flight);
         }
@@ -50,14 +51,12 @@ impl Client {
 
     /// The records of some plaintext, not sent yet.
     pub fn records(&mut self, plaintext: &[u8]) -> Vec<u8> {
-        self.tls.writer().write_all(plaintext).expect("there is room");
-        self.flight()
+        plain::data(&mut self.tls, plaintext)
     }
 
     /// The record of a close_notify, not sent yet.
     pub fn close_notify(&mut self) -> Vec<u8> {
-        self.tls.send_close_notify();
-        self.flight()
+        plain::close_notify(&mut self.tls)
     }
 
     /// The record of the fatal alert `bad_record_mac`, not sent yet. The client is of no more use then.
@@ -65,14 +64,6 @@ impl Client {
         let mut junk: &[u8] = b"\x17\x03\x03\x00\x20................................";
         self.tls.read_tls(&mut junk).expect("there is room");
         self.tls.process_new_packets().expect_err("that is no record of this session");
-        self.flight()
-    }
-
-    fn flight(&mut self) -> Vec<u8> {
-        let mut flight = Vec::new();
-        while self.tls.wants_write() {
-            self.tls.write_tls(&mut flight).expect("memory takes all");
-        }
-        flight
+        output_of(&mut self.tls)
     }
 }

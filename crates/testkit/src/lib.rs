@@ -9,5 +9,7 @@ pub mod client;
 pub mod executor;
 pub mod net;
 pub mod peers;
+pub mod plain;
 pub mod report;
+pub mod tickets;
 pub mod transport;

@@ -5,15 +5,11 @@
 //! polls behind the data, whichever is later. It prints, for TLS 1.2 and 1.3 and for each trailer, what the server read and
 //! how often its reading task was polled, and exits with 1 when the pair does not spin where it is known to.
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use incident::peer::{Peer, VERSIONS, configs};
+use rustls::SupportedProtocolVersion;
 use std::future::poll_fn;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::mpsc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, ReadBuf};
@@ -36,7 +32,7 @@ async fn main() -> ExitCode {
     println!("| TLS | trailer | read | polls in 100 ms | |");
     println!("|---|---|---|---|---|");
     let mut as_known = true;
-    for (name, version) in [("1.2", &rustls::version::TLS12), ("1.3", &rustls::version::TLS13)] {
+    for (name, version) in VERSIONS {
         for (label, trailer, known) in TRAILERS {
             let seen = run(version, trailer).await;
             let spins = seen.polls > SPIN;
@@ -55,25 +51,10 @@ struct Seen {
 }
 
 async fn run(version: &'static SupportedProtocolVersion, trailer: &'static [u8]) -> Seen {
-    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate can be made");
-    let certificate = key.cert.der().clone();
-    let private = PrivateKeyDer::try_from(key.signing_key.serialize_der()).expect("what rcgen makes is PKCS#8");
-    let server = ServerConfig::builder_with_protocol_versions(&[version])
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.clone()], private)
-        .expect("the key is the certificate's");
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
-    let address = listener.local_addr().expect("a bound socket has an address");
-
-    let (sent, wait_sent) = mpsc::channel();
-    let (done, wait_done) = mpsc::channel();
-    let client = std::thread::spawn(move || client(version, certificate, address, trailer, &sent, &wait_done));
-    let (tcp, _) = listener.accept().await.expect("the client connects");
-    let mut stream = TlsAcceptor::from(Arc::new(server)).accept(tcp).await.expect("the handshake is an ordinary one");
-    // All bytes must wait in the socket, so that one read takes them.
-    while wait_sent.try_recv().is_err() {
-        tokio::task::yield_now().await;
-    }
+    let (server, client) = configs(version);
+    let (tcp, peer) = Peer::start(client, trailer).await;
+    let mut stream = TlsAcceptor::from(server).accept(tcp).await.expect("the handshake is an ordinary one");
+    peer.wait_until_sent();
 
     let (mut read, mut polls) = (String::new(), 0);
     let until = Instant::now() + Duration::from_millis(100);
@@ -101,42 +82,5 @@ async fn run(version: &'static SupportedProtocolVersion, trailer: &'static [u8])
     if late {
         read.push_str(", waits");
     }
-    drop(done);
-    client.join().expect("the client does not panic");
     Seen { read, polls }
-}
-
-/// A client that sends its data, its close_notify and the trailer in one write, and keeps the socket open.
-fn client(
-    version: &'static SupportedProtocolVersion,
-    certificate: CertificateDer<'static>,
-    address: SocketAddr,
-    trailer: &[u8],
-    sent: &mpsc::Sender<()>,
-    done: &mpsc::Receiver<()>,
-) {
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate).expect("rcgen's certificate is well formed");
-    let config = ClientConfig::builder_with_protocol_versions(&[version])
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = "localhost".try_into().expect("a DNS name");
-    let mut tls = ClientConnection::new(Arc::new(config), name).expect("the configuration is whole");
-    let mut tcp = TcpStream::connect(address).expect("the server listens");
-    while tls.is_handshaking() || tls.wants_write() {
-        tls.complete_io(&mut tcp).expect("the handshake is an ordinary one");
-    }
-    let mut segment = Vec::new();
-    tls.writer().write_all(b"hello").expect("there is room");
-    tls.send_close_notify();
-    while tls.wants_write() {
-        tls.write_tls(&mut segment).expect("memory takes all");
-    }
-    segment.extend_from_slice(trailer);
-    tcp.write_all(&segment).expect("the server is there");
-    sent.send(()).expect("the server waits");
-    // Until the server has seen enough, which is told by hanging up.
-    let _ = done.recv();
-    let _ = tcp.set_read_timeout(Some(Duration::from_millis(100)));
-    let _ = tcp.read(&mut [0]);
 }

@@ -196,8 +196,8 @@ fn a_refused_certificate_reaches_the_peer_as_an_alert() {
     }
 }
 
-/// Early data could be replayed and this crate has no way to say so: the client is told to send it again.
-/// docs/cases.md R17, R26, H06
+/// A server that did not ask for early data gets none: the client is told to send it again.
+/// docs/cases.md H06
 #[test]
 fn early_data_is_not_accepted_and_not_lost() {
     let authority = Authority::new();

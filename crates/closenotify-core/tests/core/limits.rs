@@ -161,3 +161,17 @@ fn input_is_taken_record_by_record_as_the_buffer_has_room() {
         assert_eq!(input, second, "{version:?} {side:?}: the second record is left");
     }
 }
+
+#[test]
+fn a_write_takes_what_was_set_and_makes_no_more_than_that_and_its_records() {
+    for (version, side) in EACH {
+        for (set, taken) in [(0, 1), (1, 1), (20_000, 20_000), (WRITE_MAX, WRITE_MAX), (usize::MAX, WRITE_MAX)] {
+            let Met { mut ours, .. } = peer::meet(version, side);
+            ours.sender.set_write_max(set);
+            let (plaintext, mut output) = (vec![1; WRITE_MAX + 1], BytesMut::new());
+            let (left, right) = plaintext.split_at(10_000);
+            assert_eq!(ours.sender.write(&[IoSlice::new(left), IoSlice::new(right)], &mut output), Ok(taken));
+            assert!(output.capacity() <= taken + 29 * taken.div_ceil(1 << 14), "{taken} {}", output.capacity());
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod bytes;
 mod closing;
 mod cuts;
 mod drawn;
+mod early;
 mod handshake;
 mod incident;
 mod inputs;

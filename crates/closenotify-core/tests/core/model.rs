@@ -9,8 +9,9 @@ use closenotify_core::{
 use proptest::prelude::{Just, Strategy, any};
 use proptest::prop_oneof;
 use std::io::IoSlice;
-use testkit::book::{Configs, EACH, Peer, Sent, Side, pattern};
+use testkit::book::{Peer, Sent, pattern};
 use testkit::certs::TlsVersion;
+use testkit::plain::{Configs, EACH, Side};
 
 #[derive(Clone, Copy, Debug)]
 enum Operation {
@@ -71,8 +72,8 @@ impl World {
         let configs = Configs::of(version);
         let mut peer = Peer::of(version, side);
         let mut ours = match side {
-            Side::Client => Handshake::client(configs.client.clone(), "localhost".try_into().unwrap()).unwrap(),
-            Side::Server => Handshake::server(configs.server.clone()).unwrap(),
+            Side::Client => Handshake::client(configs.client.clone().into(), "localhost".try_into().unwrap()).unwrap(),
+            Side::Server => Handshake::server(configs.server.clone().into()).unwrap(),
         };
         let mut input = BytesMut::new();
         loop {

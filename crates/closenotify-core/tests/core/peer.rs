@@ -2,59 +2,17 @@
 
 use bytes::BytesMut;
 use closenotify_core::{Handshake, Progress, Read, Receiver, SenderOwes, Session};
-use rustls::client::Resumption;
 use rustls::crypto::cipher::{
     AeadKey, InboundOpaqueMessage, Iv, MessageDecrypter, MessageEncrypter, OutboundChunks, OutboundPlainMessage,
 };
 use rustls::{
-    ClientConfig, ClientConnection, Connection, ConnectionTrafficSecrets, ContentType, ProtocolVersion, ServerConfig,
-    ServerConnection, SupportedCipherSuite,
+    ClientConfig, Connection, ConnectionTrafficSecrets, ContentType, ProtocolVersion, ServerConfig,
+    SupportedCipherSuite,
 };
-use std::io::Write as _;
-use std::sync::LazyLock;
-use testkit::certs::{Authority, TlsVersion};
-
-/// Which side the core plays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Client,
-    Server,
-}
-
-/// Both versions and both sides: what every test runs through.
-pub(crate) const EACH: [(TlsVersion, Side); 4] = [
-    (TlsVersion::V12, Side::Client),
-    (TlsVersion::V12, Side::Server),
-    (TlsVersion::V13, Side::Client),
-    (TlsVersion::V13, Side::Server),
-];
-
-pub(crate) struct Configs {
-    pub(crate) server: ServerConfig,
-    pub(crate) client: ClientConfig,
-}
-
-impl Configs {
-    pub(crate) fn of(version: TlsVersion) -> &'static Self {
-        static EACH: LazyLock<[Configs; 2]> = LazyLock::new(|| {
-            let authority = Authority::new();
-            TlsVersion::EACH.map(|version| {
-                let mut server = ServerConfig::clone(&authority.server_config(version));
-                // Without tickets a session's bytes are the test's own.
-                server.send_tls13_tickets = 0;
-                server.enable_secret_extraction = true;
-                let mut client = ClientConfig::clone(&authority.client_config(version));
-                client.resumption = Resumption::disabled();
-                client.enable_secret_extraction = true;
-                Configs { server, client }
-            })
-        });
-        match version {
-            TlsVersion::V12 => &EACH[0],
-            TlsVersion::V13 | TlsVersion::Both => &EACH[1],
-        }
-    }
-}
+use testkit::certs::TlsVersion;
+pub(crate) use testkit::plain::{
+    Configs, EACH, Side, close_notify, data, fatal_alert, feed, key_update, output_of, read_at,
+};
 
 /// A session of the core, and its peer.
 pub(crate) struct Met {
@@ -66,15 +24,12 @@ pub(crate) struct Met {
 
 /// The core and the peer before the handshake.
 pub(crate) fn start(server: ServerConfig, client: ClientConfig, side: Side) -> (Handshake, Connection) {
-    let name = "localhost".try_into().unwrap();
-    match side {
-        Side::Client => {
-            (Handshake::client(client.into(), name).unwrap(), ServerConnection::new(server.into()).unwrap().into())
-        }
-        Side::Server => {
-            (Handshake::server(server.into()).unwrap(), ClientConnection::new(client.into(), name).unwrap().into())
-        }
-    }
+    let peer = Configs { server: server.clone(), client: client.clone() }.peer_of(side);
+    let ours = match side {
+        Side::Client => Handshake::client(client.into(), "localhost".try_into().unwrap()),
+        Side::Server => Handshake::server(server.into()),
+    };
+    (ours.unwrap(), peer)
 }
 
 pub(crate) fn meet(version: TlsVersion, side: Side) -> Met {
@@ -95,67 +50,6 @@ pub(crate) fn meet_with(server: ServerConfig, client: ClientConfig, side: Side) 
         }
     }
     panic!("a handshake takes no more than eight rounds");
-}
-
-/// Gives the peer bytes.
-pub(crate) fn feed(peer: &mut Connection, mut bytes: &[u8]) -> Result<(), rustls::Error> {
-    while !bytes.is_empty() {
-        if peer.read_tls(&mut bytes).unwrap() == 0 {
-            break;
-        }
-        peer.process_new_packets()?;
-    }
-    Ok(())
-}
-
-/// What the peer has to say.
-pub(crate) fn output_of(peer: &mut Connection) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while peer.wants_write() {
-        peer.write_tls(&mut bytes).unwrap();
-    }
-    bytes
-}
-
-/// The peer's plaintext as bytes on the wire.
-pub(crate) fn data(peer: &mut Connection, plaintext: &[u8]) -> Vec<u8> {
-    peer.writer().write_all(plaintext).unwrap();
-    output_of(peer)
-}
-
-/// The peer's close_notify on the wire.
-pub(crate) fn close_notify(peer: &mut Connection) -> Vec<u8> {
-    peer.send_close_notify();
-    output_of(peer)
-}
-
-/// A KeyUpdate that asks for an answer (TLS 1.3), on the wire.
-pub(crate) fn key_update(peer: &mut Connection) -> Vec<u8> {
-    peer.refresh_traffic_keys().unwrap();
-    output_of(peer)
-}
-
-/// A fatal alert of the peer's on the wire: what rustls says about bytes that are no TLS.
-pub(crate) fn fatal_alert(peer: &mut Connection) -> Vec<u8> {
-    feed(peer, b"GET / HTTP/1.1").unwrap_err();
-    output_of(peer)
-}
-
-/// Everything the peer can read, and whether its connection was closed by a close_notify.
-pub(crate) fn read_at(peer: &mut Connection, bytes: &[u8]) -> (Vec<u8>, Result<bool, rustls::Error>) {
-    let mut plaintext = Vec::new();
-    let mut result = Ok(());
-    for record in records(bytes) {
-        result = feed(peer, record);
-        let mut reader = peer.reader();
-        while let Ok(chunk @ [_, ..]) = std::io::BufRead::fill_buf(&mut reader) {
-            plaintext.extend_from_slice(chunk);
-            let length = chunk.len();
-            std::io::BufRead::consume(&mut reader, length);
-        }
-    }
-    let closed = peer.process_new_packets().map(|state| state.peer_has_closed());
-    (plaintext, result.and(closed))
 }
 
 /// The records in `bytes`; a part of one at the end counts as one.

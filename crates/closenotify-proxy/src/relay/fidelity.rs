@@ -3,8 +3,8 @@
 
 use super::{First, Leg, Limits, Outcome, Relay, Report, TcpEnding, TcpLeg, TlsLeg};
 use crate::config::TruncationPolicy;
-use crate::sensor::Sensor;
 use closenotify::{AlertDescription, Deadline, ReceivedEnding, SentEnding, TlsAcceptor, TruncatedAt};
+use pollcheck::meter::Metered;
 use std::io::ErrorKind;
 use std::pin::pin;
 use std::task::Poll;
@@ -83,7 +83,7 @@ fn each(policy: TruncationPolicy, row: impl AsyncFn(Scene)) {
                 let (transport, wire) = Scripted::new([]);
                 let mut client = Client::new(authority.client_config(version), wire);
                 let acceptor = TlsAcceptor::from(authority.server_config(version));
-                let mut accept = pin!(acceptor.accept(Sensor::new(transport)));
+                let mut accept = pin!(acceptor.accept(Metered::new(transport)));
                 let waker = CountingWaker::new();
                 let stream = loop {
                     client.pump();

@@ -3,9 +3,9 @@
 //! A leg knows what an end means (whole or cut); what follows from that is the relay's.
 
 use crate::config::TruncationPolicy;
-use crate::sensor::Sensor;
 use bytes::BytesMut;
 use closenotify::{Deadline, ReceivedEnding, SentEnding, TruncatedAt, io_kind_word, server};
+use pollcheck::meter::{Gauge, Metered};
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
@@ -45,21 +45,21 @@ pub(crate) trait Leg {
     /// What it sends behind its end is thrown away.
     fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Bytes that passed through the transport so far, both ways together.
-    fn moved(&self) -> u64;
+    /// The meter of the transport.
+    fn gauge(&self) -> Gauge;
 }
 
 /// The TLS client's side.
 #[derive(Debug)]
 pub(crate) struct TlsLeg<T> {
-    stream: server::TlsStream<Sensor<T>>,
+    stream: server::TlsStream<Metered<T>>,
     policy: TruncationPolicy,
     /// How often there was something behind the client's close_notify, while its answer was awaited.
     looks: u32,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> TlsLeg<T> {
-    pub(crate) fn new(stream: server::TlsStream<Sensor<T>>, policy: TruncationPolicy) -> Self {
+    pub(crate) fn new(stream: server::TlsStream<Metered<T>>, policy: TruncationPolicy) -> Self {
         Self { stream, policy, looks: 0 }
     }
 
@@ -71,7 +71,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsLeg<T> {
         self.stream.sent_ending()
     }
 
-    pub(crate) fn into_stream(self) -> server::TlsStream<Sensor<T>> {
+    pub(crate) fn into_stream(self) -> server::TlsStream<Metered<T>> {
         self.stream
     }
 
@@ -131,15 +131,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Leg for TlsLeg<T> {
         Poll::Pending
     }
 
-    fn moved(&self) -> u64 {
-        self.stream.get_ref().0.moved()
+    fn gauge(&self) -> Gauge {
+        self.stream.get_ref().0.gauge()
     }
 }
 
 /// The plain upstream's side.
 #[derive(Debug)]
 pub(crate) struct TcpLeg<T> {
-    io: Sensor<T>,
+    io: Metered<T>,
     received: Option<TcpEnding>,
     sent: Option<TcpEnding>,
     /// A write found the connection reset. The kernel tells it once: a read behind it would see an end that looks whole.
@@ -148,7 +148,7 @@ pub(crate) struct TcpLeg<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> TcpLeg<T> {
     pub(crate) fn new(io: T) -> Self {
-        Self { io: Sensor::new(io), received: None, sent: None, reset: false }
+        Self { io: Metered::new(io), received: None, sent: None, reset: false }
     }
 
     pub(crate) fn received(&self) -> Option<TcpEnding> {
@@ -211,8 +211,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Leg for TcpLeg<T> {
         Poll::Pending
     }
 
-    fn moved(&self) -> u64 {
-        self.io.moved()
+    fn gauge(&self) -> Gauge {
+        self.io.gauge()
     }
 }
 

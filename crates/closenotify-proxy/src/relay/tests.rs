@@ -1,7 +1,8 @@
 //! The relay over scripted transports and a paused clock. Every scenario runs in both argument orders.
 
-use super::{First, Limits, Outcome, Relay, Report, TcpEnding, TcpLeg};
+use super::{First, Guard, Limits, Outcome, Relay, Report, TcpEnding, TcpLeg};
 use closenotify::Deadline;
+use pollcheck::meter::{Counts, Spin};
 use std::future::Future;
 use std::io::ErrorKind;
 use std::pin::Pin;
@@ -33,11 +34,21 @@ struct Scene {
 /// A relay that can be polled and asked, whatever borrow it holds.
 trait Polled: Future<Output = Report> {
     fn now(&self) -> Report;
+    fn counts(&self) -> Counts;
+    fn spin(&self) -> Option<Spin>;
 }
 
-impl Polled for Relay<'static, ScriptedLeg, ScriptedLeg> {
+impl Polled for Guard<'static, ScriptedLeg, ScriptedLeg> {
     fn now(&self) -> Report {
         self.report()
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts()
+    }
+
+    fn spin(&self) -> Option<Spin> {
+        self.spin()
     }
 }
 
@@ -50,12 +61,13 @@ impl Scene {
             false => Relay::new(near_leg, far_leg, LIMITS),
             true => Relay::new(far_leg, near_leg, LIMITS),
         };
-        Self { relay: Box::pin(relay), near, far, swapped, waker: CountingWaker::new() }
+        Self { relay: Box::pin(Guard::new(relay)), near, far, swapped, waker: CountingWaker::new() }
     }
 
     fn poll(&mut self) -> Poll<Seen> {
         let swapped = self.swapped;
-        self.waker.poll(self.relay.as_mut()).map(|report| Seen::new(report, swapped))
+        let polled = self.waker.poll(self.relay.as_mut());
+        polled.map(|report| Seen::new(report, self.relay.counts(), swapped))
     }
 
     /// Polls, and the relay must still run, without having woken itself.
@@ -63,7 +75,7 @@ impl Scene {
         let before = self.waker.wakes();
         assert!(self.poll().is_pending(), "{:?}", self.relay.now());
         assert_eq!(self.waker.wakes(), before, "a relay that pends has not woken itself");
-        Seen::new(self.relay.now(), self.swapped)
+        Seen::new(self.relay.now(), self.relay.counts(), self.swapped)
     }
 
     /// Polls, and the relay must be done.
@@ -94,7 +106,7 @@ enum Who {
 }
 
 impl Seen {
-    fn new(report: Report, swapped: bool) -> Self {
+    fn new(report: Report, counts: Counts, swapped: bool) -> Self {
         let (to_far, to_near) = match swapped {
             false => (report.a_to_b, report.b_to_a),
             true => (report.b_to_a, report.a_to_b),
@@ -104,7 +116,7 @@ impl Seen {
             (First::A, false) | (First::B, true) => Who::Near,
             (First::A, true) | (First::B, false) => Who::Far,
         });
-        Self { first, timed_out: report.timed_out, to_far, to_near, polls: report.polls, wasted: report.wasted_polls }
+        Self { first, timed_out: report.timed_out, to_far, to_near, polls: counts.polls, wasted: counts.wasted }
     }
 }
 
@@ -306,6 +318,40 @@ fn a_poll_for_nothing_is_counted_and_a_poll_for_something_is_not() {
     });
 }
 
+/// Nothing has woken it, and it is polled all the same, as fast as a core can.
+#[test]
+fn a_relay_that_spins_is_ended_by_us_and_no_direction_looks_whole() {
+    both_orders(async |mut scene| {
+        scene.near.push_data(*b"half a request");
+        let mut polls = 0;
+        let seen = loop {
+            polls += 1;
+            // More than there need be: a machine that stands still for a second has polled too slowly for a spin.
+            assert!(polls < 1_000_000, "{:?}", scene.relay.counts());
+            if let Poll::Ready(seen) = scene.poll() {
+                break seen;
+            }
+        };
+        assert!(polls > 10_000, "{polls}");
+        assert_eq!((seen.first, seen.timed_out), (Some(Who::Proxy), None));
+        assert_eq!((seen.to_far, seen.to_near), (None, None));
+        assert_eq!(scene.relay.spin().unwrap().wasted, 10_000);
+        assert_eq!(scene.far.written(), b"half a request");
+        assert!(!scene.near.is_shut_down() && !scene.far.is_shut_down());
+    });
+}
+
+#[test]
+fn many_polls_that_move_a_byte_each_are_no_spin() {
+    both_orders(async |mut scene| {
+        for _ in 0..20_000 {
+            scene.near.push_data(*b"x");
+            assert!(scene.poll().is_pending());
+        }
+        assert_eq!((scene.running().wasted, scene.relay.spin()), (1, None));
+    });
+}
+
 #[test]
 fn each_event_wakes_once() {
     both_orders(async |mut scene| {
@@ -331,7 +377,7 @@ fn idleness_ends_it_and_bytes_put_that_off() {
         advance(LIMITS.idle - Duration::from_millis(2)).await;
         scene.running();
         let seen = timeout(Duration::from_millis(3), scene.relay.as_mut()).await.unwrap();
-        let seen = Seen::new(seen, scene.swapped);
+        let seen = Seen::new(seen, scene.relay.counts(), scene.swapped);
         assert_eq!((seen.first, seen.timed_out), (Some(Who::Proxy), Some(Deadline::Idle)));
         assert!(!scene.far.is_shut_down() && !scene.near.is_shut_down());
     });
@@ -350,7 +396,7 @@ fn a_half_closed_relay_waits_less_long() {
         advance(LIMITS.half_close - Duration::from_millis(2)).await;
         scene.running();
         let seen = timeout(Duration::from_millis(3), scene.relay.as_mut()).await.unwrap();
-        let seen = Seen::new(seen, scene.swapped);
+        let seen = Seen::new(seen, scene.relay.counts(), scene.swapped);
         assert_eq!((seen.first, seen.timed_out), (Some(Who::Near), Some(Deadline::HalfClose)));
         assert_eq!((seen.to_far, seen.to_near), (Some(Outcome::Whole), None));
     });

@@ -14,7 +14,7 @@ use proptest::prelude::any;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use std::hash::{BuildHasher as _, RandomState};
-use testkit::book;
+use testkit::plain;
 use world::Case;
 
 /// A runtime with a paused clock around what polls by hand: no task, so no budget of Tokio's that would wake by itself.
@@ -26,9 +26,9 @@ fn by_hand<T>(body: impl FnOnce() -> T) -> T {
 
 fn cases(operations: std::ops::Range<usize>) -> impl Strategy<Value = Case> {
     let operations = proptest::collection::vec((any::<u8>(), any::<u16>()), operations);
-    (0..book::EACH.len(), any::<bool>(), any::<bool>(), 0..Finish::EACH.len(), operations).prop_map(
+    (0..plain::EACH.len(), any::<bool>(), any::<bool>(), 0..Finish::EACH.len(), operations).prop_map(
         |(session, as_eof, split, finish, operations)| {
-            let (version, side) = book::EACH[session];
+            let (version, side) = plain::EACH[session];
             Case {
                 version,
                 side,

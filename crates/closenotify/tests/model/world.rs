@@ -14,9 +14,10 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use testkit::book::{Configs, Due, Peer, Sent, Side, pattern};
+use testkit::book::{Due, Peer, Sent, pattern};
 use testkit::certs::TlsVersion;
 use testkit::executor::CountingWaker;
+use testkit::plain::{Configs, Side};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 /// One session, from its handshake to its end.
@@ -151,11 +152,11 @@ impl World {
         let configs = Configs::of(version);
         let mut stream: TlsStream<Transport> = match side {
             Side::Client => {
-                let connector = TlsConnector::from(Arc::clone(&configs.client));
+                let connector = TlsConnector::from(Arc::new(configs.client.clone()));
                 shake(connector.connect("localhost".try_into().unwrap(), transport), &link, &mut peer).into()
             }
             Side::Server => {
-                let acceptor = TlsAcceptor::from(Arc::clone(&configs.server));
+                let acceptor = TlsAcceptor::from(Arc::new(configs.server.clone()));
                 shake(acceptor.accept(transport), &link, &mut peer).into()
             }
         };
@@ -418,7 +419,7 @@ impl World {
                 self.writing.pending = Some(operation);
             }
             Poll::Ready(Err(error)) => {
-                let typed = WriteError::of(&error).unwrap_or_else(|| panic!("{error:?} has no source"));
+                let typed = WriteError::find(&error).unwrap_or_else(|| panic!("{error:?} has no source"));
                 match (error.kind(), typed) {
                     (io::ErrorKind::BrokenPipe, WriteError::AfterClose) => {
                         assert!(self.closing && self.is_write(operation), "{operation:?}");

@@ -1,10 +1,13 @@
 //! Futures dropped midway: no byte is lost and none is doubled, whatever the transport did in between.
 
-use crate::peer::{self, EACH, Met, by_hand};
+use crate::peer::{self, Configs, EACH, Met, Side, Wire, by_hand, done, output_of, read, write};
+use closenotify::{LazyConfigAcceptor, Linger};
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
+use testkit::certs::TlsVersion;
 use testkit::executor::CountingWaker;
-use testkit::transport::{DoneStep, WriteStep};
+use testkit::transport::{DoneStep, ReadStep, WriteStep};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// A small generator: the cases are many, and the same every time.
@@ -134,6 +137,125 @@ fn reads_may_be_dropped_after_any_poll() {
                 assert_eq!(end, 0, "no end before the last byte");
                 assert!(received == sent, "{version:?} {side:?} {seed}");
             }
+        }
+    });
+}
+
+/// What the peer makes of all that it got, and of the end behind it.
+fn heard(peer: &mut rustls::Connection, bytes: &[u8]) -> (Vec<u8>, bool) {
+    let (plaintext, closed) = peer::read_at(peer, bytes);
+    (plaintext, closed.unwrap())
+}
+
+#[test]
+fn a_close_that_is_dropped_drops_the_stream_where_it_stands() {
+    by_hand(|| {
+        for (version, side) in EACH {
+            for stuck in [true, false] {
+                let Met { mut stream, wire, mut peer } = peer::meet(version, side);
+                let waker = CountingWaker::new();
+                if stuck {
+                    wire.push_write(WriteStep::Pending);
+                }
+                assert_eq!(done(write(&waker, &mut stream, b"last")), 4);
+                {
+                    let mut closing = pin!(stream.close(Linger::default()));
+                    assert!(waker.poll(closing.as_mut()).is_pending());
+                }
+                assert!(wire.is_read_dropped() && wire.is_write_dropped());
+                // An abort where the close_notify is not out: the peer can tell that it has not everything.
+                let expected = if stuck { (Vec::new(), false) } else { (b"last".to_vec(), true) };
+                assert_eq!(heard(&mut peer, &wire.written()), expected);
+                assert_eq!((waker.wakes(), waker.live()), (0, 0));
+            }
+        }
+    });
+}
+
+#[test]
+fn an_end_of_tls_that_is_dropped_drops_the_stream_and_the_transport() {
+    by_hand(|| {
+        for (version, side) in EACH {
+            for stuck in [true, false] {
+                let Met { stream, wire, mut peer } = peer::meet(version, side);
+                let waker = CountingWaker::new();
+                if stuck {
+                    wire.push_write(WriteStep::Pending);
+                }
+                {
+                    let mut ending = pin!(stream.end_tls(Duration::from_secs(3)));
+                    assert!(waker.poll(ending.as_mut()).is_pending());
+                }
+                assert!(wire.is_read_dropped() && wire.is_write_dropped() && !wire.is_shut_down());
+                assert_eq!(heard(&mut peer, &wire.written()), (Vec::new(), !stuck));
+                assert_eq!((waker.wakes(), waker.live()), (0, 0));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_server_that_is_dropped_before_it_has_chosen_drops_the_transport_without_a_word() {
+    by_hand(|| {
+        for version in TlsVersion::EACH {
+            let configs = Configs::of(version);
+            let hello = output_of(&mut configs.peer_of(Side::Server));
+            let waker = CountingWaker::new();
+            for part in [0, 10, hello.len()] {
+                let (wire, handle) = Wire::new();
+                if part > 0 {
+                    handle.push_data(&hello[..part]);
+                }
+                let mut acceptor = LazyConfigAcceptor::new(wire);
+                let polled = waker.poll(pin!(&mut acceptor));
+                assert_eq!(polled.is_ready(), part == hello.len());
+                drop((polled, acceptor));
+                assert!(handle.is_read_dropped() && handle.is_write_dropped());
+                assert_eq!((handle.written(), waker.wakes(), waker.live()), (Vec::new(), 0, 0));
+            }
+        }
+    });
+}
+
+#[test]
+fn who_stops_waiting_for_an_ending_changes_nothing() {
+    by_hand(|| {
+        for (version, side) in EACH {
+            let Met { stream, wire, mut peer } = peer::meet(version, side);
+            let (mut io, mut when) = stream.close_on_shutdown(Linger::default());
+            let (at_stream, at_ending) = (CountingWaker::new(), CountingWaker::new());
+            assert!(at_ending.poll(pin!(&mut when)).is_pending());
+            drop(when);
+            assert_eq!((at_ending.wakes(), at_ending.live()), (0, 0));
+            assert!(peer::shutdown(&at_stream, &mut io).is_pending());
+            wire.push_read(ReadStep::Eof);
+            done(peer::shutdown(&at_stream, &mut io));
+            assert_eq!(heard(&mut peer, &wire.written()), (Vec::new(), true));
+        }
+    });
+}
+
+/// A reader and a writer that were dropped while they waited are not woken; the next ones are.
+#[test]
+fn a_wait_that_is_dropped_is_taken_over_by_the_next() {
+    by_hand(|| {
+        for (version, side) in EACH {
+            let Met { stream, wire, mut peer } = peer::meet(version, side);
+            let (mut reader, mut writer) = stream.into_split();
+            let (first, second) = (CountingWaker::new(), CountingWaker::new());
+            wire.push_write(WriteStep::Pending);
+            assert_eq!(done(write(&first, &mut writer, b"held")), 4);
+            for waker in [&first, &second] {
+                assert!(write(waker, &mut writer, b"more").is_pending());
+                assert!(read(waker, &mut reader, 10).is_pending());
+            }
+            assert_eq!((first.live(), second.live()), (0, 2));
+            wire.release_write();
+            wire.push_data(peer::data(&mut peer, b"x"));
+            assert_eq!((first.wakes(), second.take_wakes()), (0, 2));
+            assert_eq!(done(write(&second, &mut writer, b"more")), 4);
+            assert_eq!(done(read(&second, &mut reader, 10)), b"x");
+            assert_eq!(heard(&mut peer, &wire.written()).0, b"heldmore");
         }
     });
 }

@@ -8,8 +8,8 @@ use std::task::Poll;
 use std::time::Duration;
 use testkit::certs::TlsVersion;
 use testkit::executor::CountingWaker;
-use testkit::transport::{DoneStep, ReadStep, WriteStep};
-use tokio::time::Instant;
+use testkit::transport::{DoneStep, Handle, ReadStep, WriteStep};
+use tokio::time::{Instant, sleep};
 
 const CLEAN: ReceivedEnding = ReceivedEnding::CloseNotify { trailing: 0 };
 
@@ -292,4 +292,115 @@ async fn bytes_behind_a_violation_are_thrown_away_so_that_the_alert_arrives() {
             assert_eq!(peer::since(start, wire.polls()).read, if seen_before { 2 } else { 3 });
         }
     }
+}
+
+/// Lets time pass, and then the transport take a little, again and again.
+async fn take_slowly(wire: &Handle, every: Duration, rounds: usize) {
+    for _ in 0..rounds {
+        sleep(every).await;
+        if wire.is_write_dropped() {
+            return;
+        }
+        wire.release_write();
+    }
+}
+
+/// docs/cases.md V05
+#[tokio::test(start_paused = true)]
+async fn a_slow_peer_that_reads_on_loses_nothing() {
+    for (version, side) in EACH {
+        let mut met = peer::meet(version, side);
+        met.wire.push_write(WriteStep::Pending);
+        for _ in 0..5 {
+            met.wire.push_write(WriteStep::Accept(30));
+            met.wire.push_write(WriteStep::Pending);
+        }
+        assert_eq!(done(write(&CountingWaker::new(), &mut met.stream, &[7; 200])), 200);
+        let (wire, mut plain_peer) = (met.wire.clone(), met.peer);
+        let start = Instant::now();
+        let closing = met.stream.close(Linger::default());
+        let peers = async {
+            take_slowly(&wire, Duration::from_secs(4), 6).await;
+            // The clock goes on when all else is done: what is in its hands then is everything.
+            sleep(Duration::from_secs(1)).await;
+            let got = peer::read_at(&mut plain_peer, &wire.written());
+            wire.push_data(peer::close_notify(&mut plain_peer));
+            wire.push_read(ReadStep::Eof);
+            got
+        };
+        let (ended, got) = tokio::join!(closing, peers);
+        assert_eq!(ended, Ended { received: CLEAN, sent: SentEnding::CloseNotify, discarded: 0 });
+        assert_eq!(got, (vec![7; 200], Ok(true)));
+        assert_eq!(start.elapsed(), Duration::from_secs(25));
+    }
+}
+
+/// docs/cases.md V05
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_a_little_now_and_then_cannot_hold_it_for_ever() {
+    for (version, side) in EACH {
+        let mut met = peer::meet(version, side);
+        met.wire.push_write(WriteStep::Pending);
+        for _ in 0..20 {
+            met.wire.push_write(WriteStep::Accept(1));
+            met.wire.push_write(WriteStep::Pending);
+        }
+        assert_eq!(done(write(&CountingWaker::new(), &mut met.stream, &[7; 200])), 200);
+        let wire = met.wire.clone();
+        let (closed, ()) = tokio::join!(close(met, Linger::default()), take_slowly(&wire, Duration::from_secs(4), 20));
+        let (ended, took) = closed;
+        let received = ReceivedEnding::TimedOut(Deadline::Close);
+        assert_eq!(ended, Ended { received, sent: SentEnding::TimedOut(Deadline::Close), discarded: 0 });
+        assert_eq!((took, wire.written().len()), (Duration::from_secs(30), 7));
+    }
+}
+
+/// The bytes of one record, too, and what lies behind a close_notify, before the time in all is over.
+#[tokio::test(start_paused = true)]
+async fn what_drips_in_puts_the_end_off_by_as_much_and_no_further_than_the_time_in_all() {
+    for (version, side) in EACH {
+        for behind in [false, true] {
+            for (drops, seconds) in [(0, 5), (3, 4 * 3 + 5), (100, 30)] {
+                let mut met = peer::meet(version, side);
+                let data = if behind {
+                    met.wire.push_data(peer::close_notify(&mut met.peer));
+                    vec![7; 100]
+                } else {
+                    peer::data(&mut met.peer, &[7; 100])
+                };
+                let wire = met.wire.clone();
+                let dripping = async {
+                    for byte in &data[..drops] {
+                        sleep(Duration::from_secs(4)).await;
+                        wire.push_data([*byte]);
+                    }
+                };
+                let closing = close(met, Linger::default());
+                let ((ended, took), ()) = tokio::join!(closing, dripping);
+                assert_eq!(took, Duration::from_secs(seconds), "{drops} {behind}");
+                assert_eq!(ended.sent, SentEnding::CloseNotify);
+                let late = ReceivedEnding::TimedOut(Deadline::Close);
+                assert_eq!(ended.received, if behind { CLEAN } else { late });
+            }
+        }
+    }
+}
+
+/// A byte costs the one wake of its arrival, and an end that is put off for ever is no overflow.
+#[test]
+fn putting_the_end_off_wakes_nobody() {
+    by_hand(|| {
+        let Met { stream, wire, .. } = peer::meet(TlsVersion::V13, Side::Server);
+        let waker = CountingWaker::new();
+        let linger = Linger { idle: Duration::MAX, time: Duration::MAX, ..Linger::default() };
+        let mut closing = pin!(stream.close(linger));
+        assert!(waker.poll(closing.as_mut()).is_pending());
+        for byte in [23, 3, 3, 0, 99] {
+            wire.push_data([byte]);
+            assert_eq!(waker.take_wakes(), 1);
+            assert!(waker.poll(closing.as_mut()).is_pending());
+            assert!(waker.poll(closing.as_mut()).is_pending());
+            assert_eq!(waker.wakes(), 0);
+        }
+    });
 }

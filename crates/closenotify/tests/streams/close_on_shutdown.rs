@@ -32,7 +32,7 @@ fn its_shutdown_waits_for_the_peers_end_and_tells_how_it_was() {
             assert_eq!(peer::read_at(&mut peer, &wire.take_written()), (b"answer".to_vec(), Ok(true)));
             assert!(wire.is_shut_down());
             assert_eq!(told(&mut when), None);
-            assert_eq!(WriteError::of(&failed(write(&waker, &mut io, b"x"))), Some(&WriteError::AfterClose));
+            assert_eq!(WriteError::find(&failed(write(&waker, &mut io, b"x"))), Some(&WriteError::AfterClose));
             done(peer::flush(&waker, &mut io));
             wire.push_data(peer::data(&mut peer, b"late"));
             assert_eq!(waker.take_wakes(), 1);

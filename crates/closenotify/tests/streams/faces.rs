@@ -54,17 +54,17 @@ fn typed_errors_come_out_of_io_errors() {
             let Met { mut stream, wire, mut peer } = peer::meet(version, side);
             wire.push_data(peer::broken(&mut peer));
             let error = peer::failed(peer::read(&CountingWaker::new(), &mut stream, 1));
-            let read = ReadError::of(&error).unwrap();
+            let read = ReadError::find(&error).unwrap();
             assert!(matches!(read.ending(), ReceivedEnding::Violation(_)));
             assert_eq!(error.to_string(), read.to_string());
             assert!(read.to_string().starts_with("the peer broke the protocol: "), "{read}");
             // Violation, then the library's error.
             assert!(read.source().unwrap().source().is_some());
-            assert!(WriteError::of(&error).is_none());
+            assert!(WriteError::find(&error).is_none());
         }
         let foreign = io::Error::other("not ours");
-        assert!(ReadError::of(&foreign).is_none() && WriteError::of(&foreign).is_none());
-        assert!(ReadError::of(&io::ErrorKind::NotFound.into()).is_none());
+        assert!(ReadError::find(&foreign).is_none() && WriteError::find(&foreign).is_none());
+        assert!(ReadError::find(&io::Error::from(io::ErrorKind::NotFound)).is_none());
     });
 }
 

@@ -255,7 +255,7 @@ fn tickets_that_nobody_takes_do_not_lose_the_clients_data() {
             assert!(stream.received_ending().unwrap().is_clean());
             assert_eq!(stream.sent_ending(), Some(&closenotify::SentEnding::Failed(kind)));
             let error = failed(write(&waker, &mut stream, b"x"));
-            assert_eq!(WriteError::of(&error), Some(&WriteError::Transport(kind)));
+            assert_eq!(WriteError::find(&error), Some(&WriteError::Transport(kind)));
         }
     });
 }

@@ -1,6 +1,6 @@
 //! The ClientHello before the configuration: the choice, the failures, and that no byte is lost on the way.
 
-use crate::peer::{Configs, Side, Wire, feed, output_of, read};
+use crate::peer::{Configs, Side, Wire, done, feed, output_of, read, write};
 use closenotify::{Deadline, HandshakeError, LazyConfigAcceptor, TlsStream, TruncatedAt};
 use rustls::Connection;
 use std::io::{self, ErrorKind, Write as _};
@@ -153,4 +153,17 @@ async fn the_deadline_runs_from_the_first_poll_to_the_stream() {
     let error = start.into_stream(Arc::new(Configs::of(TlsVersion::V13).server.clone())).await.unwrap_err();
     assert_eq!(why(&error), HandshakeError::TimedOut(Deadline::Handshake));
     assert_eq!(begun.elapsed().as_secs(), 3);
+}
+
+#[tokio::test]
+async fn what_the_stream_holds_is_limited_as_by_an_acceptor() {
+    for version in TlsVersion::EACH {
+        let (mut client, hello) = client(version);
+        let (wire, handle) = Wire::new();
+        handle.push_data(hello);
+        let start = LazyConfigAcceptor::new(wire).buffer_limit(20_000).await.unwrap();
+        let accept = start.into_stream(Arc::new(Configs::of(version).server.clone()));
+        let mut stream = TlsStream::from(carry(accept, &handle, &mut client).unwrap());
+        assert_eq!(done(write(&CountingWaker::new(), &mut stream, &[0; 100_000])), 20_000);
+    }
 }

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // an unwrap here is an assertion
 
+mod agreed;
 mod cancel;
 mod close;
 mod close_on_shutdown;
+mod early;
+mod early_openssl;
 mod end_tls;
 mod errors;
 mod faces;

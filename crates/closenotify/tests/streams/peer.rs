@@ -1,54 +1,37 @@
 //! Our stream over a scripted transport, its plain rustls peer in the test's hand, and ways to poll by hand.
 
 use closenotify::{SplitTransport, TlsAcceptor, TlsConnector, TlsStream};
-use rustls::client::Resumption;
-use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
-use std::io::{self, IoSlice, Write as _};
+use rustls::Connection;
+use std::io::{self, IoSlice};
+use std::ops::Deref;
 use std::pin::{Pin, pin};
 use std::sync::LazyLock;
 use std::task::{Context, Poll};
-use testkit::certs::{Authority, TlsVersion};
+use testkit::certs::TlsVersion;
 use testkit::executor::CountingWaker;
+use testkit::plain;
+#[allow(unused_imports, reason = "the test of memory, which has this file too, needs fewer")]
+pub(crate) use testkit::plain::{
+    EACH, Side, authority, broken, close_notify, data, fatal_alert, feed, key_update, output_of, read_at,
+};
 use testkit::transport::{Handle, Polls, Scripted, ScriptedRead, ScriptedWrite};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Which side our stream is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Client,
-    Server,
-}
+/// The configurations of a version, and ours made of them.
+pub(crate) struct Configs(plain::Configs);
 
-/// Both versions and both sides.
-pub(crate) const EACH: [(TlsVersion, Side); 4] = [
-    (TlsVersion::V12, Side::Client),
-    (TlsVersion::V12, Side::Server),
-    (TlsVersion::V13, Side::Client),
-    (TlsVersion::V13, Side::Server),
-];
+impl Deref for Configs {
+    type Target = plain::Configs;
 
-pub(crate) struct Configs {
-    pub(crate) server: ServerConfig,
-    pub(crate) client: ClientConfig,
-}
-
-pub(crate) fn authority() -> &'static Authority {
-    static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
-    &AUTHORITY
+    fn deref(&self) -> &plain::Configs {
+        &self.0
+    }
 }
 
 impl Configs {
     pub(crate) fn of(version: TlsVersion) -> &'static Self {
-        static EACH: LazyLock<[Configs; 2]> = LazyLock::new(|| {
-            TlsVersion::EACH.map(|version| {
-                let mut server = ServerConfig::clone(&authority().server_config(version));
-                // Without tickets what arrives and what is written is the test's own.
-                server.send_tls13_tickets = 0;
-                let mut client = ClientConfig::clone(&authority().client_config(version));
-                client.resumption = Resumption::disabled();
-                Configs { server, client }
-            })
-        });
+        static EACH: LazyLock<[Configs; 2]> =
+            LazyLock::new(|| TlsVersion::EACH.map(|version| Configs(plain::Configs::of(version).clone())));
         match version {
             TlsVersion::V12 => &EACH[0],
             TlsVersion::V13 | TlsVersion::Both => &EACH[1],
@@ -61,15 +44,6 @@ impl Configs {
 
     pub(crate) fn connector(&self) -> TlsConnector {
         TlsConnector::from(std::sync::Arc::new(self.client.clone()))
-    }
-
-    pub(crate) fn peer_of(&self, side: Side) -> Connection {
-        match side {
-            Side::Client => ServerConnection::new(self.server.clone().into()).unwrap().into(),
-            Side::Server => {
-                ClientConnection::new(self.client.clone().into(), "localhost".try_into().unwrap()).unwrap().into()
-            }
-        }
     }
 }
 
@@ -143,13 +117,21 @@ pub(crate) fn meet(version: TlsVersion, side: Side) -> Met {
 
 /// [`meet`] over any transport whose reads are those of `handle` and that writes to it.
 pub(crate) fn meet_over(configs: &Configs, side: Side, wire: Wire, handle: &Handle) -> Met {
-    let mut peer = configs.peer_of(side);
+    meet_by(&configs.connector(), &configs.acceptor(), configs.peer_of(side), side, wire, handle)
+}
+
+/// [`meet_over`] with settings of the test's own.
+pub(crate) fn meet_by(
+    connector: &TlsConnector,
+    acceptor: &TlsAcceptor,
+    mut peer: Connection,
+    side: Side,
+    wire: Wire,
+    handle: &Handle,
+) -> Met {
     let stream = match side {
-        Side::Client => {
-            let connecting = configs.connector().connect("localhost".try_into().unwrap(), wire);
-            shake(connecting, handle, &mut peer).into()
-        }
-        Side::Server => shake(configs.acceptor().accept(wire), handle, &mut peer).into(),
+        Side::Client => shake(connector.connect("localhost".try_into().unwrap(), wire), handle, &mut peer).into(),
+        Side::Server => shake(acceptor.accept(wire), handle, &mut peer).into(),
     };
     Met { stream, wire: handle.clone(), peer }
 }
@@ -170,73 +152,6 @@ pub(crate) fn shake<S>(future: impl Future<Output = io::Result<S>>, wire: &Handl
         }
     }
     panic!("a handshake takes no more than eight rounds");
-}
-
-pub(crate) fn feed(peer: &mut Connection, mut bytes: &[u8]) -> Result<(), rustls::Error> {
-    while !bytes.is_empty() {
-        if peer.read_tls(&mut bytes).unwrap() == 0 {
-            break;
-        }
-        peer.process_new_packets()?;
-    }
-    Ok(())
-}
-
-pub(crate) fn output_of(peer: &mut Connection) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while peer.wants_write() {
-        peer.write_tls(&mut bytes).unwrap();
-    }
-    bytes
-}
-
-/// The peer's plaintext on the wire.
-pub(crate) fn data(peer: &mut Connection, plaintext: &[u8]) -> Vec<u8> {
-    peer.set_buffer_limit(None);
-    peer.writer().write_all(plaintext).unwrap();
-    output_of(peer)
-}
-
-/// The peer's close_notify on the wire.
-pub(crate) fn close_notify(peer: &mut Connection) -> Vec<u8> {
-    peer.send_close_notify();
-    output_of(peer)
-}
-
-/// A KeyUpdate that asks for an answer (TLS 1.3), on the wire.
-pub(crate) fn key_update(peer: &mut Connection) -> Vec<u8> {
-    peer.refresh_traffic_keys().unwrap();
-    output_of(peer)
-}
-
-/// A fatal alert of the peer's on the wire.
-pub(crate) fn fatal_alert(peer: &mut Connection) -> Vec<u8> {
-    feed(peer, b"GET / HTTP/1.1").unwrap_err();
-    output_of(peer)
-}
-
-/// A record that breaks the protocol: a flipped bit.
-pub(crate) fn broken(peer: &mut Connection) -> Vec<u8> {
-    let mut record = data(peer, b"hello");
-    *record.last_mut().unwrap() ^= 1;
-    record
-}
-
-/// What the peer makes of `bytes`: the plaintext, and whether it has been closed cleanly by now, or its error.
-pub(crate) fn read_at(peer: &mut Connection, bytes: &[u8]) -> (Vec<u8>, Result<bool, rustls::Error>) {
-    let mut plaintext = Vec::new();
-    let mut result = Ok(());
-    for chunk in bytes.chunks(4096) {
-        result = feed(peer, chunk);
-        let mut reader = peer.reader();
-        while let Ok(chunk @ [_, ..]) = io::BufRead::fill_buf(&mut reader) {
-            plaintext.extend_from_slice(chunk);
-            let length = chunk.len();
-            io::BufRead::consume(&mut reader, length);
-        }
-    }
-    let closed = peer.process_new_packets().map(|state| state.peer_has_closed());
-    (plaintext, result.and(closed))
 }
 
 /// Polls made between two counts.

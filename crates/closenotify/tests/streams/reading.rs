@@ -45,7 +45,7 @@ fn an_error_is_repeated_and_never_turns_into_an_end() {
                 for round in 0..10 {
                     let error = failed(read(&waker, &mut stream, 100));
                     assert_eq!(error.kind(), kind);
-                    assert_eq!(ReadError::of(&error).map(ReadError::ending), Some(&ending));
+                    assert_eq!(ReadError::find(&error).map(ReadError::ending), Some(&ending));
                     assert_eq!(stream.received_ending(), Some(&ending));
                     let filled = waker.with_context(|cx| Pin::new(&mut stream).poll_fill_buf(cx).map_ok(<[u8]>::len));
                     assert_eq!(failed(filled).kind(), kind, "round {round}");

@@ -45,7 +45,7 @@ fn dropping_the_read_half_leaves_the_writer_alone() {
             assert_eq!(writer.sent_ending(), Some(SentEnding::CloseNotify));
             assert_eq!(peer::read_at(&mut peer, &wire.written()), (b"on".to_vec(), Ok(true)));
             let error = failed(write(&waker, &mut writer, b"x"));
-            assert_eq!(WriteError::of(&error), Some(&WriteError::AfterClose));
+            assert_eq!(WriteError::find(&error), Some(&WriteError::AfterClose));
             done(flush(&waker, &mut writer));
         }
     });

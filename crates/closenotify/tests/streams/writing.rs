@@ -127,13 +127,16 @@ fn a_write_after_shutdown_is_refused_at_once() {
             assert!(shutdown(&waker, &mut stream).is_pending());
             // The close_notify is not even out, and the transport is full.
             let error = failed(write(&waker, &mut stream, b"late"));
-            assert_eq!((error.kind(), WriteError::of(&error)), (ErrorKind::BrokenPipe, Some(&WriteError::AfterClose)));
+            assert_eq!(
+                (error.kind(), WriteError::find(&error)),
+                (ErrorKind::BrokenPipe, Some(&WriteError::AfterClose))
+            );
             wire.release_write();
             done(shutdown(&waker, &mut stream));
             for _ in 0..3 {
                 let error = failed(write(&waker, &mut stream, b"late"));
                 assert_eq!(error.kind(), ErrorKind::BrokenPipe);
-                assert_eq!(WriteError::of(&error), Some(&WriteError::AfterClose));
+                assert_eq!(WriteError::find(&error), Some(&WriteError::AfterClose));
                 let error = failed(write_vectored(&waker, &mut stream, &[IoSlice::new(b"late")]));
                 assert_eq!(error.kind(), ErrorKind::BrokenPipe);
             }
@@ -152,7 +155,7 @@ fn a_write_of_no_byte_is_an_error_that_stays() {
             wire.push_write(WriteStep::Accept(3));
             wire.push_write(WriteStep::Zero);
             let error = failed(write(&waker, &mut stream, b"hello"));
-            assert_eq!((error.kind(), WriteError::of(&error)), (ErrorKind::WriteZero, Some(&WriteError::Zero)));
+            assert_eq!((error.kind(), WriteError::find(&error)), (ErrorKind::WriteZero, Some(&WriteError::Zero)));
             let polls = wire.polls();
             for polled in [flush(&waker, &mut stream), shutdown(&waker, &mut stream)] {
                 assert_eq!(failed(polled).kind(), ErrorKind::WriteZero);
@@ -182,7 +185,7 @@ fn a_fault_of_each_call_is_recorded_once_and_repeated() {
                         _ => wire.push_shutdown(DoneStep::Error(kind)),
                     }
                     let error = failed(shutdown(&waker, &mut stream));
-                    assert_eq!(WriteError::of(&error), Some(&WriteError::Transport(kind)), "{call}");
+                    assert_eq!(WriteError::find(&error), Some(&WriteError::Transport(kind)), "{call}");
                     assert_eq!(error.kind(), kind);
                     let expected = match call {
                         // The alert was out and flushed: the later fault does not take it back.
@@ -349,7 +352,7 @@ fn a_received_fatal_alert_refuses_writes_and_says_nothing() {
             for _ in 0..2 {
                 let error = failed(write(&waker, &mut stream, b"x"));
                 assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
-                assert_eq!(WriteError::of(&error), Some(&WriteError::Send(SendError::SessionOver)));
+                assert_eq!(WriteError::find(&error), Some(&WriteError::Send(SendError::SessionOver)));
             }
             done(shutdown(&waker, &mut stream));
             assert_eq!(stream.sent_ending(), Some(&SentEnding::Aborted));
@@ -396,11 +399,39 @@ fn our_fatal_alert_goes_out_with_the_read_that_finds_the_violation() {
             let seen = peer::read_at(&mut peer, &wire.take_written()).1;
             assert_eq!(seen, Err(rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac)));
             let error = failed(write(&waker, &mut stream, b"x"));
-            assert_eq!(WriteError::of(&error), Some(&WriteError::Send(SendError::SessionOver)));
+            assert_eq!(WriteError::find(&error), Some(&WriteError::Send(SendError::SessionOver)));
             done(shutdown(&waker, &mut stream));
             assert_eq!(wire.written(), b"", "nothing behind the alert");
             assert_eq!(stream.sent_ending().unwrap().word(), "alert_bad_record_mac");
             assert_eq!((waker.wakes(), waker.live()), (0, 0));
+        }
+    });
+}
+
+#[test]
+fn a_reader_alone_sends_our_fatal_alert() {
+    by_hand(|| {
+        for (version, side) in EACH {
+            for room in [true, false] {
+                let Met { stream, wire, mut peer } = peer::meet(version, side);
+                let (mut reader, writer) = stream.into_split();
+                let waker = CountingWaker::new();
+                if !room {
+                    wire.push_write(WriteStep::Pending);
+                }
+                wire.push_data(peer::broken(&mut peer));
+                assert_eq!(failed(read(&waker, &mut reader, 10)).kind(), ErrorKind::InvalidData);
+                if !room {
+                    assert_eq!((wire.written(), writer.sent_ending()), (Vec::new(), None));
+                    wire.release_write();
+                    assert_eq!(waker.take_wakes(), 1, "the reader waits for room, though it has had its answer");
+                    assert_eq!(failed(read(&waker, &mut reader, 10)).kind(), ErrorKind::InvalidData);
+                }
+                let seen = peer::read_at(&mut peer, &wire.take_written()).1;
+                assert_eq!(seen, Err(rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac)));
+                assert_eq!(writer.sent_ending().unwrap().word(), "alert_bad_record_mac");
+                assert_eq!((waker.wakes(), waker.live()), (0, 0));
+            }
         }
     });
 }

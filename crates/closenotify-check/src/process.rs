@@ -1,0 +1,301 @@
+//! The subject's processes: started from a command with places to fill in, watched for the CPU time they take, and stopped
+//! with all their children.
+//!
+//! A command is run as it is, without a shell. What it writes goes to files that are shown when it dies.
+
+use crate::error::CheckError;
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _};
+use std::net::SocketAddr;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+/// A command line with places to fill in: `{addr}`, `{cert}` and so on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(Vec<String>);
+
+impl Template {
+    /// A command and its arguments.
+    ///
+    /// # Errors
+    ///
+    /// When there is no command.
+    pub fn new(words: Vec<String>) -> Result<Self, CheckError> {
+        match words.first() {
+            Some(command) if !command.is_empty() => Ok(Self(words)),
+            _ => Err(CheckError::new(crate::error::CheckErrorKind::Usage, "no command after --")),
+        }
+    }
+
+    /// The words with the places filled in.
+    ///
+    /// # Errors
+    ///
+    /// When a place in braces is none of those that are known.
+    pub fn fill(&self, places: &[(&str, &str)]) -> Result<Vec<String>, CheckError> {
+        self.0.iter().map(|word| fill(word, places)).collect()
+    }
+}
+
+impl std::fmt::Display for Template {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join(" "))
+    }
+}
+
+/// Fills in one word. Braces around anything but a lower-case name are left as they are, for commands that use them.
+fn fill(word: &str, places: &[(&str, &str)]) -> Result<String, CheckError> {
+    let mut filled = String::new();
+    let mut rest = word;
+    while let Some((before, behind)) = rest.split_once('{') {
+        filled.push_str(before);
+        match behind.split_once('}') {
+            Some((name, after)) if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase()) => {
+                let Some((_, value)) = places.iter().find(|(known, _)| *known == name) else {
+                    let known: Vec<_> = places.iter().map(|(name, _)| format!("{{{name}}}")).collect();
+                    let message =
+                        format!("the command has {{{name}}}, which is not known here; use {}", known.join(", "));
+                    return Err(CheckError::new(crate::error::CheckErrorKind::Usage, message));
+                };
+                filled.push_str(value);
+                rest = after;
+            }
+            _ => {
+                filled.push('{');
+                rest = behind;
+            }
+        }
+    }
+    Ok(filled + rest)
+}
+
+/// A process that the checker started, with its children. Dropping it kills them all.
+#[derive(Debug)]
+pub struct Started {
+    child: Child,
+    id: u32,
+    stdout: File,
+    stderr: File,
+    command: String,
+}
+
+impl Started {
+    /// Starts a command in a process group of its own.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn new(words: &[String]) -> Result<Self, CheckError> {
+        let command = words.join(" ");
+        let failed = |error: std::io::Error| CheckError::subject(format!("cannot run `{command}`: {error}"));
+        let stdout = tempfile::tempfile().map_err(failed)?;
+        let stderr = tempfile::tempfile().map_err(failed)?;
+        let (first, rest) = words.split_first().ok_or_else(|| failed(std::io::ErrorKind::InvalidInput.into()))?;
+        let child = Command::new(first)
+            .args(rest)
+            .stdin(Stdio::null())
+            .stdout(stdout.try_clone().map_err(failed)?)
+            .stderr(stderr.try_clone().map_err(failed)?)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(failed)?;
+        let id = child.id().ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
+        Ok(Self { child, id, stdout, stderr, command })
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Waits until it listens at `addr`.
+    ///
+    /// # Errors
+    ///
+    /// When it dies first, or does not listen within `timeout`.
+    pub async fn listens(&mut self, addr: SocketAddr, timeout: Duration) -> Result<(), CheckError> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        loop {
+            if let Some(status) = self.ended()? {
+                let said = self.said();
+                return Err(CheckError::subject(format!(
+                    "`{}` ended ({status}) before it listened on {addr}{said}",
+                    self.command
+                )));
+            }
+            if let Ok(Ok(_)) = tokio::time::timeout(POLL * 5, TcpStream::connect(addr)).await {
+                // Whoever holds the port may be someone else while ours is about to die over it.
+                tokio::time::sleep(POLL).await;
+                if self.ended()?.is_none() {
+                    return Ok(());
+                }
+                continue;
+            }
+            if tokio::time::Instant::now() >= deadline {
+                let said = self.said();
+                return Err(CheckError::subject(format!(
+                    "`{}` does not listen on {addr} after {} s{said}",
+                    self.command,
+                    timeout.as_secs()
+                )));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Its exit status, if it has ended.
+    ///
+    /// # Errors
+    ///
+    /// When the system cannot tell.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>, CheckError> {
+        self.child
+            .try_wait()
+            .map_err(|error| CheckError::system(format!("cannot wait for `{}`: {error}", self.command)))
+    }
+
+    /// Waits for its end; `None` when `timeout` came first.
+    pub async fn wait(&mut self, timeout: Duration) -> Option<ExitStatus> {
+        tokio::time::timeout(timeout, self.child.wait()).await.ok().and_then(Result::ok)
+    }
+
+    /// What it wrote to standard output so far, at most 64 MiB.
+    #[must_use]
+    pub fn output(&self) -> Vec<u8> {
+        written(&self.stdout)
+    }
+
+    /// Ends it and all its children: politely, then not.
+    pub async fn stop(mut self) {
+        self.signal(Signal::TERM);
+        if self.wait(TERM_TIME).await.is_none() {
+            self.signal(Signal::KILL);
+            let _ = self.wait(TERM_TIME).await;
+        }
+        self.signal(Signal::KILL);
+    }
+
+    /// Its last lines on standard error, or on standard output where it has none, as an addition to a message.
+    pub(crate) fn said(&self) -> String {
+        let output = [&self.stderr, &self.stdout].into_iter().map(written).find(|output| !output.is_empty());
+        let output = output.unwrap_or_default();
+        let text = String::from_utf8_lossy(&output);
+        let lines: Vec<_> = text.lines().collect();
+        let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n  ");
+        if last.is_empty() { "; it said nothing".to_owned() } else { format!("; it said:\n  {last}") }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = i32::try_from(self.id).ok().and_then(Pid::from_raw) {
+            // Who is gone needs no signal.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+/// What is in a file, from its beginning.
+fn written(file: &File) -> Vec<u8> {
+    let mut output = Vec::new();
+    if let Ok(mut file) = file.try_clone()
+        && file.rewind().is_ok()
+    {
+        // What cannot be read is not shown.
+        let _ = file.take(OUTPUT_MAX).read_to_end(&mut output);
+    }
+    output
+}
+
+/// The CPU time that a process and all its descendants have taken since they were started; `None` when there is no such process.
+#[must_use]
+pub fn cpu_time(id: u32) -> Option<Duration> {
+    let mut processes: HashMap<u32, (u32, u64)> = HashMap::new();
+    for entry in fs::read_dir("/proc").ok()?.flatten() {
+        let Some(process) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        if let Some(stat) = fs::read_to_string(entry.path().join("stat")).ok().as_deref().and_then(parse_stat) {
+            processes.insert(process, stat);
+        }
+    }
+    let (_, mut ticks) = *processes.get(&id)?;
+    let mut family = vec![id];
+    let mut next = 0;
+    while let Some(parent) = family.get(next).copied() {
+        next += 1;
+        for (child, (of, taken)) in &processes {
+            if *of == parent && !family.contains(child) {
+                family.push(*child);
+                ticks += taken;
+            }
+        }
+    }
+    Some(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
+/// The parent and the ticks of a line of `/proc/PID/stat`. The name in it may hold anything, so counting begins behind it.
+fn parse_stat(stat: &str) -> Option<(u32, u64)> {
+    let (_, behind) = stat.rsplit_once(") ")?;
+    let fields: Vec<_> = behind.split(' ').collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    Some((u32::try_from(number(1)?).ok()?, number(11)? + number(12)?))
+}
+
+const POLL: Duration = Duration::from_millis(20);
+const TERM_TIME: Duration = Duration::from_secs(2);
+const OUTPUT_MAX: u64 = 64 * 1024 * 1024;
+const LINES_SHOWN: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_filled_and_unknown_ones_are_named() {
+        let places = [("addr", "127.0.0.1:1"), ("port", "1")];
+        assert_eq!(fill("--listen={addr}:{port}", &places).as_deref(), Ok("--listen=127.0.0.1:1:1"));
+        assert_eq!(fill("{ return; } {A} {}", &places).as_deref(), Ok("{ return; } {A} {}"));
+        let error = fill("{adr}", &places).expect_err("it is unknown");
+        assert_eq!(error.message, "the command has {adr}, which is not known here; use {addr}, {port}");
+    }
+
+    #[test]
+    fn a_name_with_parentheses_and_spaces_does_not_confuse_the_count() {
+        let stat = "12 (a ) b) S 7 1 1 0 -1 4194560 1 0 0 0 30 12 0 0 20 0 1 0 1 1 1";
+        assert_eq!(parse_stat(stat), Some((7, 42)));
+    }
+
+    #[tokio::test]
+    async fn cpu_time_of_children_is_counted() {
+        let words = ["sh", "-c", "sh -c 'while :; do :; done' & wait"].map(str::to_owned);
+        let started = Started::new(&words).expect("there is a shell");
+        let spun = async {
+            while cpu_time(started.id()).expect("it runs") < Duration::from_millis(50) {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), spun).await.expect("the child of the child burns CPU time");
+        let id = started.id();
+        started.stop().await;
+        assert_eq!(cpu_time(id), None);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_dies_is_told_with_what_it_said() {
+        let words = ["sh", "-c", "echo no such certificate >&2; exit 3"].map(str::to_owned);
+        let mut started = Started::new(&words).expect("there is a shell");
+        let nobody: SocketAddr = "127.0.0.1:1".parse().expect("an address");
+        let error = started.listens(nobody, Duration::from_secs(30)).await.expect_err("it never listens");
+        assert!(error.message.contains("exit status: 3"), "{error}");
+        assert!(error.message.contains("no such certificate"), "{error}");
+    }
+}

@@ -1,0 +1,157 @@
+//! Early data (RFC 9846 section 4.2.10): what a client sends with its ClientHello, before the server has said a word.
+//!
+//! A client gives it up front, and none of it is lost or doubled: what the server does not take as early data follows as
+//! ordinary data. At a server it has reads of its own, for what came before the client has finished can be a replay of what
+//! somebody else recorded. It refuses to call early data whole before the client's Finished: an EndOfEarlyData can be
+//! replayed with the rest, a Finished cannot.
+
+use crate::engine::HandshakeEngine;
+use crate::error::HandshakeError;
+use crate::handshake::Handshake;
+use bytes::{BufMut, Bytes, BytesMut};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, Error, ServerConfig};
+use std::io::IoSlice;
+use std::sync::Arc;
+
+/// How far a server's handshake is that [accepts early data](Handshake::server_early).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EarlyProgress {
+    /// More ciphertext is needed.
+    NeedInput,
+    /// Early data was accepted and may follow: [`Handshake::read_early`].
+    EarlyData,
+    /// The handshake is complete, without early data.
+    Complete,
+}
+
+/// What a [`Handshake::read_early`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EarlyRead {
+    /// This many bytes of early data, at least one, were put into the buffer.
+    Data(usize),
+    /// There is none until more ciphertext has arrived.
+    NeedInput,
+    /// There is no more: the client has finished, and the handshake is complete.
+    Ended,
+}
+
+impl Handshake {
+    /// A handshake as a client that wants to talk to `name`, and says `early` first.
+    ///
+    /// Where `config` holds a ticket of the server's that allows early data, as much of `early` as the ticket allows goes out
+    /// with the ClientHello; to call this is to allow it, whatever `enable_early_data` of `config` says. What does not fit, and
+    /// all of it where there is no such ticket or the server refuses, goes out as ordinary data as soon as the handshake is
+    /// complete: it is part of the [output](Self::take_output). [`SessionFacts::early_data`](crate::SessionFacts::early_data)
+    /// says how it went.
+    ///
+    /// Bytes that went out early may reach the server more than once, by somebody who recorded them, and may have been acted
+    /// on though the handshake fails.
+    ///
+    /// # Errors
+    ///
+    /// When rustls refuses the configuration.
+    pub fn client_early(mut config: Arc<ClientConfig>, name: ServerName<'static>, early: Bytes) -> Result<Self, Error> {
+        if early.is_empty() {
+            return Self::client(config, name);
+        }
+        if !config.enable_early_data {
+            Arc::make_mut(&mut config).enable_early_data = true;
+        }
+        let mut handshake = Self::client(config, name)?;
+        handshake.early_sent = handshake.engine.send_early(&early, &mut handshake.output);
+        handshake.early = early;
+        Ok(handshake)
+    }
+
+    /// A handshake as a server that accepts early data, up to the `max_early_data_size` of `config` (0 is none).
+    ///
+    /// Drive it with [`advance_to_early`](Self::advance_to_early), then with [`read_early`](Self::read_early) and, when all is
+    /// read or reading is given up, with [`advance`](Self::advance). Early data that was not read is held, and is what the
+    /// session's [`Receiver`](crate::Receiver) begins with.
+    ///
+    /// # Errors
+    ///
+    /// When rustls refuses the configuration.
+    pub fn server_early(config: Arc<ServerConfig>) -> Result<Self, Error> {
+        Ok(Self::new(HandshakeEngine::server_early(config)?))
+    }
+
+    /// As [`advance`](Self::advance), but stops where early data begins.
+    ///
+    /// # Errors
+    ///
+    /// As [`advance`](Self::advance).
+    pub fn advance_to_early(&mut self, input: &mut BytesMut) -> Result<EarlyProgress, HandshakeError> {
+        while !self.engine.is_complete() {
+            if self.engine.early_accepted() {
+                return Ok(EarlyProgress::EarlyData);
+            }
+            if !self.step(input)? {
+                return Ok(EarlyProgress::NeedInput);
+            }
+        }
+        Ok(EarlyProgress::Complete)
+    }
+
+    /// Decrypts whole records from the front of `input`, one by one, until there is early data, and moves that to `out`,
+    /// which must have room for at least a byte. One record is held at most, unless [`advance`](Self::advance) has gone on.
+    ///
+    /// [`EarlyRead::Ended`] is not the end of the session: the client may go on, in the session. A `close_notify` among the
+    /// early data, or the end of the transport, is an error, so that what was cut never looks whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`advance`](Self::advance); also when the client sends more early data than it may.
+    pub fn read_early(&mut self, input: &mut BytesMut, out: &mut impl BufMut) -> Result<EarlyRead, HandshakeError> {
+        loop {
+            let taken = self.engine.take_early(out);
+            if taken > 0 {
+                return Ok(EarlyRead::Data(taken));
+            }
+            if self.engine.is_complete() {
+                return Ok(EarlyRead::Ended);
+            }
+            if !self.step(input)? {
+                return Ok(EarlyRead::NeedInput);
+            }
+        }
+    }
+
+    /// Encrypts from `plaintext`, at most [`WRITE_MAX`](crate::WRITE_MAX) bytes, and appends the records to `output`: a
+    /// server's answer before the client has finished. Returns how many bytes were taken; `None` when nothing may be sent
+    /// before the handshake is complete, because `send_half_rtt_data` of the configuration is not set or no early data was
+    /// accepted.
+    pub fn write_early(&mut self, plaintext: &[IoSlice<'_>], output: &mut BytesMut) -> Option<usize> {
+        if !self.engine.may_write() {
+            return None;
+        }
+        self.take_output(output);
+        Some(self.engine.seal(plaintext, output))
+    }
+
+    /// What is agreed on so far: at a server that was told of [early data](EarlyProgress::EarlyData), everything but how
+    /// much early data there is.
+    pub fn facts(&self) -> crate::SessionFacts {
+        self.engine.facts()
+    }
+
+    /// A client's bytes that were not taken as early data go out as soon as the handshake is complete.
+    pub(crate) fn repeat_early(&mut self) -> Result<(), HandshakeError> {
+        if self.early.is_empty() || !self.engine.is_complete() {
+            return Ok(());
+        }
+        let early = std::mem::take(&mut self.early);
+        let mut rest = &early[if self.engine.early_accepted() { self.early_sent } else { 0 }..];
+        let mut fits = self.engine.reserve(rest.len());
+        while fits && !rest.is_empty() {
+            let taken = self.engine.seal(&[IoSlice::new(rest)], &mut self.output);
+            fits = taken > 0;
+            rest = &rest[taken..];
+        }
+        if fits { Ok(()) } else { Err(HandshakeError::Refused(Error::General(UNPROTECTED.into()))) }
+    }
+}
+
+/// Why what is to be said first cannot be sent.
+const UNPROTECTED: &str = "what is to be said first is more than the keys of a TLS 1.2 session may protect";

@@ -1,0 +1,69 @@
+//! Watches a relay for polls that achieve nothing, and ends one that spins: a bad session must never cost a core.
+//!
+//! It counts by the meter of `pollcheck` and looks at nothing else: a relay that waits, however long, is none of its
+//! business.
+
+use super::{Leg, Relay, Report};
+use closenotify::Deadline;
+use pollcheck::meter::{Counts, Metered, Spin};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// A relay that ends when it spins: answers the relay's report, and [`spin`](Self::spin) says whether that was why.
+pub(crate) struct Guard<'a, A, B> {
+    relay: Metered<Relay<'a, A, B>>,
+    spin: Arc<OnceLock<Spin>>,
+}
+
+impl<'a, A: Leg, B: Leg> Guard<'a, A, B> {
+    pub(crate) fn new(relay: Relay<'a, A, B>) -> Self {
+        let spin = Arc::<OnceLock<Spin>>::default();
+        let told = Arc::clone(&spin);
+        let [one, other] = relay.gauges().clone();
+        let relay = Metered::new(relay).progress_of(&one).progress_of(&other).on_spin(WASTED, WITHIN, move |spin| {
+            told.get_or_init(|| spin);
+        });
+        Self { relay, spin }
+    }
+
+    /// Where the relay is.
+    pub(crate) fn report(&self) -> Report {
+        self.relay.get_ref().report()
+    }
+
+    /// How often the relay was polled, and how often for nothing.
+    pub(crate) fn counts(&self) -> Counts {
+        self.relay.gauge().counts()
+    }
+
+    /// The spin that ended the relay.
+    pub(crate) fn spin(&self) -> Option<Spin> {
+        self.spin.get().copied()
+    }
+
+    /// Ends the relay by an order of ours: the report then says so.
+    pub(crate) fn stop(&mut self, why: Deadline) {
+        self.relay.get_mut().stop(why);
+    }
+}
+
+impl<A: Leg, B: Leg> Future for Guard<'_, A, B> {
+    type Output = Report;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
+        let polled = Pin::new(&mut self.relay).poll(cx);
+        if polled.is_pending() && self.spin.get().is_some() {
+            self.relay.get_mut().give_up();
+            return Poll::Ready(self.report());
+        }
+        polled
+    }
+}
+
+/// So many wasted polls within this time are a spin. A session without one wastes a poll now and then: when a timer was
+/// put off, or the kernel was ready for less than it had said.
+const WASTED: u32 = 10_000;
+const WITHIN: Duration = Duration::from_secs(1);
