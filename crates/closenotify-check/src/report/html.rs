@@ -30,6 +30,7 @@ pub fn write(judged: &Judged<'_>, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "<main>")?;
     if judged.each().next().is_some() {
         table(judged, out)?;
+        writeln!(out, "{}", ladder::legend())?;
         details(judged, out)?;
         not_applicable(judged, out)?;
     }
@@ -195,14 +196,10 @@ fn filter(out: &mut impl Write) -> io::Result<()> {
 }
 
 fn details(judged: &Judged<'_>, out: &mut impl Write) -> io::Result<()> {
-    let mut legend = Some(ladder::legend());
     for (title, take) in GROUPS {
         let group: Vec<_> = judged.each().enumerate().filter(|(_, (_, ruling))| take(ruling)).collect();
         let Some((_, (_, ruling))) = group.first() else { continue };
         writeln!(out, "<section class=\"group {}\">\n<h2>{title}</h2>", class(ruling))?;
-        if let Some(legend) = legend.take() {
-            writeln!(out, "{legend}")?;
-        }
         for (key, (outcome, ruling)) in group {
             outcome_section(judged, outcome, ruling, key, out)?;
         }
