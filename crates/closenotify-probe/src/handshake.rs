@@ -4,6 +4,7 @@
 //! What comes out is no rustls connection: keys for both directions (or none, where there are none yet) and the bytes
 //! that were read too far.
 
+use crate::alert;
 use crate::error::{Fault, HandshakeError};
 use crate::event::{By, Link, Log, What};
 use crate::identity::{Anyone, Identity, Trust};
