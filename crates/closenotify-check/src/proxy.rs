@@ -23,6 +23,7 @@ use rustls_pki_types::ServerName;
 use session::Session;
 use std::net::SocketAddr;
 use std::time::Duration;
+use upstream::Nameless;
 
 /// A proxy to check: it takes TLS at its front, and passes plain TCP on to its upstream, which is ours.
 pub struct Proxy {
@@ -253,19 +254,18 @@ async fn nameless(
 ) -> Result<Seen, String> {
     let timeout = options.timeout;
     let mut nameless = proxy.upstream.nameless();
-    let before = *nameless.borrow_and_update();
+    let before = nameless.borrow_and_update().clone();
     let claim = proxy.upstream.claim();
     let mut session = Session::open(proxy.front, setup, claim, case.steps.first(), log, timeout)
         .await
         .map_err(|error| error.to_string())?;
     session.take(case.steps).await;
     session.await_ends(judges_client(case), false).await;
-    // Connections of earlier sessions may go in the meantime, but none of them comes.
-    let left = before.opened - before.gone;
-    let _ = tokio::time::timeout(timeout, nameless.wait_for(|now| now.opened - now.gone <= left)).await;
-    let after = *nameless.borrow();
+    // Connections of earlier sessions may still be open.
+    let are_gone = |now: &Nameless| now.open.range(before.opened..).next().is_none();
+    let all_gone = matches!(tokio::time::timeout(timeout, nameless.wait_for(are_gone)).await, Ok(Ok(_)));
+    let after = nameless.borrow().clone();
     let (came, strange) = (after.opened - before.opened, after.strange - before.strange);
-    let all_gone = after.opened - after.gone <= left;
     log.push(Link::Upstream, By::Probe, What::Note(format!("{came} connections came")));
     let cpu = match proxy.process {
         Some(process) if case.allowed.quiet => watch(process, options.watch).await,

@@ -304,10 +304,6 @@ impl<'a> Run<'a> {
             let name = if self.changed { "Finished".to_owned() } else { message_name(record[HEADER]) };
             self.log.push(Link::Tls, By::Subject, What::Flight(name));
         }
-        // rustls passes over this one where it stands for a warning of TLS 1.2, and would wait.
-        if let [ALERT, _, _, 0, 2, _, alert::CLOSE_NOTIFY] = record[..] {
-            return Err(HandshakeError::new(Fault::Alert(alert::CLOSE_NOTIFY), "close_notify in the handshake"));
-        }
         let mut left = &record[..];
         while !left.is_empty() {
             let taken = self.conn.read_tls(&mut left).map_err(|error| HandshakeError::new(Fault::Other, error))?;

@@ -41,15 +41,16 @@ impl Prepared {
         build.arg("--target-dir").arg(&target);
         shell::run(build)?;
 
-        let work = std::env::temp_dir().join(format!("closenotify-survey-{}", std::process::id()));
-        let prepared = Self {
-            closenotify: std::env::var_os("TMP_CN").map_or_else(|| target.join("debug/closenotify"), PathBuf::from),
-            peers: target.join("debug/peers"),
-            work,
-        };
+        clear_old();
+        let work = std::env::temp_dir().join(format!("{FOLDER}{}", std::process::id()));
+        let prepared = Self { closenotify: work.join("closenotify"), peers: work.join("peers"), work };
         let failed = |error| Failure::new(format!("{} cannot be written: {error}", prepared.work.display()));
         fs::create_dir_all(&prepared.work).map_err(failed)?;
         fs::set_permissions(&prepared.work, fs::Permissions::from_mode(0o755)).map_err(failed)?;
+        // Copies, for somebody may build here while the survey runs.
+        for program in ["closenotify", "peers"] {
+            fs::copy(target.join("debug").join(program), prepared.work.join(program)).map_err(failed)?;
+        }
         fs::write(prepared.work.join("big"), vec![b'x'; BIG]).map_err(failed)?;
         for subject in subjects {
             for (name, text) in subject.files {
@@ -81,6 +82,18 @@ impl Drop for Prepared {
     fn drop(&mut self) {
         // What is left in the system's folder for temporary files is cleared in time.
         let _ = fs::remove_dir_all(&self.work);
+    }
+}
+
+/// Removes the folders of surveys that were killed.
+fn clear_old() {
+    for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(FOLDER)).filter(|id| id.parse::<u32>().is_ok());
+        if process.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
+            // One that is not ours to remove stays.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -131,5 +144,7 @@ fn is_installed(package: &str) -> bool {
 
 /// Asked by Debian's packages whether they may start their services; 101 is no.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
+/// The folders of surveys; the process id follows.
+const FOLDER: &str = "closenotify-survey-";
 /// Long enough for the cases about long answers.
 const BIG: usize = 1_000_000;

@@ -4,7 +4,7 @@
 //! a proxy may connect before there is anything to send or behind it. Nothing is read behind the token.
 
 use crate::error::CheckError;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -33,12 +33,12 @@ struct Shared {
 }
 
 /// Connections that have not said whose they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Nameless {
     /// How many came.
     pub(crate) opened: u64,
-    /// How many of them have ended, or have said it.
-    pub(crate) gone: u64,
+    /// Which of them, by their numbers, have neither ended nor said it.
+    pub(crate) open: BTreeSet<u64>,
     /// How many of them said something else.
     pub(crate) strange: u64,
 }
@@ -148,9 +148,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((io, _)) => {
-                    shared.nameless.send_modify(|nameless| nameless.opened += 1);
-                    let counted = Counted { shared: Arc::clone(&shared), strange: false, _room: room };
-                    named.spawn(counted.name(io));
+                    named.spawn(Counted::new(Arc::clone(&shared), room).name(io));
                 }
                 // A connection that is gone again, or no descriptor left: the next one may fare better.
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -163,11 +161,22 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 /// A connection that has not said whose it is. It is gone when this is dropped.
 struct Counted {
     shared: Arc<Shared>,
+    number: u64,
     strange: bool,
     _room: OwnedSemaphorePermit,
 }
 
 impl Counted {
+    fn new(shared: Arc<Shared>, room: OwnedSemaphorePermit) -> Self {
+        let mut number = 0;
+        shared.nameless.send_modify(|nameless| {
+            number = nameless.opened;
+            nameless.opened += 1;
+            nameless.open.insert(number);
+        });
+        Self { shared, number, strange: false, _room: room }
+    }
+
     async fn name(mut self, io: TcpStream) {
         self.strange = name(io, &self.shared).await;
     }
@@ -176,7 +185,7 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.shared.nameless.send_modify(|nameless| {
-            nameless.gone += 1;
+            nameless.open.remove(&self.number);
             nameless.strange += u64::from(self.strange);
         });
     }
@@ -244,9 +253,9 @@ mod tests {
         let mut strange = TcpStream::connect(upstream.addr()).await.expect("it listens");
         strange.write_all(b"EHLO you there").await.expect("it is read");
         drop(silent);
-        let all = nameless.wait_for(|nameless| nameless.gone == 2);
-        let all = *tokio::time::timeout(SOON, all).await.expect("they are gone").expect("it is there");
-        assert_eq!(all, Nameless { opened: 2, gone: 2, strange: 1 });
+        let all = nameless.wait_for(|nameless| nameless.opened == 2 && nameless.open.is_empty());
+        let all = tokio::time::timeout(SOON, all).await.expect("they are gone").expect("it is there").clone();
+        assert_eq!(all, Nameless { opened: 2, open: BTreeSet::new(), strange: 1 });
     }
 
     #[tokio::test]

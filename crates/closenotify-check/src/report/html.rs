@@ -4,7 +4,7 @@
 
 use super::{GROUPS, began, by_reason, counted, headline, ladder, remarks, safe, time, topic, verdicts};
 use crate::case::Case;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Verdict};
 use crate::summary::{Decision, Judged, Ruling, Strictness};
 use closenotify_probe::Version;
 use std::io::{self, Write};
@@ -30,6 +30,7 @@ pub fn write(judged: &Judged<'_>, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "<main>")?;
     if judged.each().next().is_some() {
         table(judged, out)?;
+        writeln!(out, "{}", ladder::legend())?;
         details(judged, out)?;
         not_applicable(judged, out)?;
     }
@@ -101,7 +102,6 @@ fn header(judged: &Judged<'_>, name: &str, out: &mut impl Write) -> io::Result<(
 
 /// A row a case, a column a version of TLS, the cases of one topic together.
 fn table(judged: &Judged<'_>, out: &mut impl Write) -> io::Result<()> {
-    type Row<'a> = (&'a Case, Vec<Cell<'a>>);
     let mut topics: Vec<(&str, Vec<Row<'_>>)> = Vec::new();
     let mut versions: Vec<Version> = Vec::new();
     for (key, (outcome, ruling)) in judged.each().enumerate() {
@@ -150,11 +150,11 @@ fn table(judged: &Judged<'_>, out: &mut impl Write) -> io::Result<()> {
                 match cells.iter().find(|cell| cell.version == *version) {
                     None => write!(out, "<td></td>")?,
                     Some(Cell { ruling: Ruling::NotApplicable, .. }) => {
-                        write!(out, "<td><a class=\"pill na\" href=\"#na\">n/a</a></td>")?;
+                        write!(out, "<td data-version=\"{version}\"><a class=\"pill na\" href=\"#na\">n/a</a></td>")?;
                     }
                     Some(Cell { key, ruling, .. }) => write!(
                         out,
-                        "<td><a class=\"pill {}\" href=\"#c{key}\">{}</a></td>",
+                        "<td data-version=\"{version}\"><a class=\"pill {}\" href=\"#c{key}\">{}</a></td>",
                         class(ruling),
                         short(ruling)
                     )?,
@@ -166,6 +166,8 @@ fn table(judged: &Judged<'_>, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out, "</table>\n</section>")
 }
+
+type Row<'a> = (&'a Case, Vec<Cell<'a>>);
 
 struct Cell<'a> {
     version: Version,
@@ -194,14 +196,10 @@ fn filter(out: &mut impl Write) -> io::Result<()> {
 }
 
 fn details(judged: &Judged<'_>, out: &mut impl Write) -> io::Result<()> {
-    let mut legend = Some(ladder::legend());
     for (title, take) in GROUPS {
         let group: Vec<_> = judged.each().enumerate().filter(|(_, (_, ruling))| take(ruling)).collect();
         let Some((_, (_, ruling))) = group.first() else { continue };
         writeln!(out, "<section class=\"group {}\">\n<h2>{title}</h2>", class(ruling))?;
-        if let Some(legend) = legend.take() {
-            writeln!(out, "{legend}")?;
-        }
         for (key, (outcome, ruling)) in group {
             outcome_section(judged, outcome, ruling, key, out)?;
         }
@@ -247,7 +245,7 @@ fn outcome_section(
     }
     field("Allowed", &escape(&outcome.allowed, TEXT_MAX), out)?;
     field("Seen", &escape(&outcome.seen, TEXT_MAX), out)?;
-    if !matches!(ruling, Ruling::Met) {
+    if *outcome.verdict() != Verdict::Met {
         field("Harm", &escape(case.harm, TEXT_MAX), out)?;
         field("Mend", &escape(case.mend, TEXT_MAX), out)?;
     }

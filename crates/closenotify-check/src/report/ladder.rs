@@ -144,13 +144,13 @@ impl Ladder {
         let lines = lines(&whole, self.ends.room());
         let extra = LINE * (i32::try_from(lines.len()).unwrap_or(1) - 1);
         let boxed = matches!(event.what, What::Note(_) | What::Handshaken(_));
-        let height = if boxed { BOX + extra + 14 } else { ROW + extra };
+        let height = if boxed { BOX + extra + 16 } else { ROW + extra };
         if wrong {
-            let (y, width) = (self.y + 3, self.ends.width());
+            let (y, width) = (self.y + 11, self.ends.width());
             self.add(format_args!(
                 "<rect class=\"wrong\" x=\"1\" y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"5\"/>",
                 width - 2,
-                height + 3
+                height - 1
             ));
         }
         self.y += height;
@@ -162,11 +162,11 @@ impl Ladder {
             if wrong { " is-wrong" } else { "" },
             escape(&title, TITLE_MAX)
         ));
-        let middle = if boxed { y - 7 - (BOX + extra) / 2 } else { y };
+        let middle = if boxed { y - 2 - (BOX + extra) / 2 } else { y };
         self.time(event.at, middle);
         match event.what {
-            What::Note(_) => self.note(from, &lines, y - 7),
-            What::Handshaken(_) => self.band(from, to, &lines, y - 7),
+            What::Note(_) => self.note(from, &lines, y - 2),
+            What::Handshaken(_) => self.band(from, to, &lines, y - 2),
             _ => self.arrow(from, to, &lines, &event.what),
         }
         self.add(format_args!("</g>"));

@@ -17,7 +17,7 @@ use crate::summary::{Decision, Judged, Ruling};
 use closenotify_probe::Event;
 use std::time::{Duration, SystemTime};
 
-/// A heading, and what stands under it.
+/// A heading, and the rulings that stand under it.
 type Group = (&'static str, fn(&Ruling) -> bool);
 
 /// The order in which people want to read outcomes: what fails the run first.

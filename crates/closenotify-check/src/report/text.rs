@@ -4,7 +4,7 @@
 
 use super::{GROUPS, Shown, began, by_reason, counted, excerpt, headline, remarks, safe, time, verdicts};
 use crate::case::Level;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Verdict};
 use crate::summary::{Decision, Judged, Ruling};
 use std::io::{self, Write};
 
@@ -130,7 +130,7 @@ impl<W: Write> Page<'_, W> {
             Ruling::Met | Ruling::Failed | Ruling::Warned | Ruling::Unclear { .. } | Ruling::NotApplicable => {}
         }
         self.timeline(outcome)?;
-        if !matches!(ruling, Ruling::Met) {
+        if *outcome.verdict() != Verdict::Met {
             self.field("harm", case.harm)?;
             self.field("mend", case.mend)?;
         }

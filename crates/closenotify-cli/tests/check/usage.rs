@@ -1,14 +1,39 @@
 //! Bad input: each its own message and exit code, and nothing is left behind.
 
 use crate::command::check;
-use std::io::Write as _;
-use std::net::{Shutdown, TcpListener, TcpStream};
+use rustls::{ServerConnection, StreamOwned};
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread;
+use testkit::certs::{Authority, TlsVersion};
 
 /// An address on which nobody listens.
 fn nobody() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// A TLS server in this process that answers as little as a server can, in an orderly way.
+fn tls_server(authority: &Authority) -> SocketAddr {
+    let config = authority.server_config(TlsVersion::Both);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut tls = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), client.unwrap());
+            thread::spawn(move || {
+                let mut request = [0; 4096];
+                // A client that does something else than ask is not of interest here.
+                if tls.read(&mut request).is_ok_and(|length| length > 0) {
+                    let _ = tls.write_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n");
+                    tls.conn.send_close_notify();
+                    let _ = tls.flush();
+                }
+            });
+        }
+    });
+    addr
 }
 
 fn assert_fails(args: &[&str], code: i32, says: &str) {
@@ -37,9 +62,8 @@ fn a_server_that_is_not_there_or_no_tls_server_is_told() {
 
 #[test]
 fn a_certificate_that_is_not_good_is_told_with_what_to_do() {
-    use testkit::certs::Authority;
     let (ours, other) = (Authority::new(), Authority::new());
-    let addr = crate::ours::hyper_server(&ours).to_string();
+    let addr = tls_server(&ours).to_string();
     let (files, others) = (ours.write_pem_files(), other.write_pem_files());
     let ca = files.ca.display().to_string();
     assert_fails(&["server", "--ca", &others.ca.display().to_string(), &addr], 7, "name its authority with --ca");
@@ -116,8 +140,8 @@ fn a_signal_stops_what_was_started_and_what_is_known_is_reported() {
 
 #[test]
 fn a_run_that_is_interrupted_prints_what_it_has() {
-    let authority = testkit::certs::Authority::new();
-    let server = crate::ours::hyper_server(&authority);
+    let authority = Authority::new();
+    let server = tls_server(&authority);
     let files = authority.write_pem_files();
     // Between the checker and the server, so that the test knows when which case begins.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -9,12 +9,15 @@ const CLIENT: Subject = Subject {
     packages: &[],
     version: "",
     how: "",
-    options: &[],
+    options: &["--stdout-is-body"],
     with: &[],
     files: &[],
     start: "",
     small: false,
 };
+
+/// For those that know no HTTP.
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 pub(super) const CLIENTS: &[Subject] = &[
     Subject {
@@ -43,24 +46,26 @@ exec wget -q --tries=1 --ca-certificate="$ca" -O - "$url"
     Subject {
         id: "openssl-s-client",
         name: "openssl s_client",
+        options: &[],
         packages: &["openssl"],
         version: "openssl version | sed 's/OpenSSL \\([^ ]*\\).*/\\1/'",
+        files: &[("request", REQUEST)],
         how: "`-quiet -verify_return_error`, the request on standard input; it knows no HTTP",
         start: r#"
-printf 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' > "$dir/request"
-exec openssl s_client -quiet -verify_return_error -CAfile "$ca" -connect "$addr" < "$dir/request"
+exec openssl s_client -quiet -verify_return_error -CAfile "$ca" -connect "$addr" < "$work/request"
 "#,
         ..CLIENT
     },
     Subject {
         id: "gnutls-cli",
         name: "gnutls-cli",
+        options: &[],
         packages: &["gnutls-bin"],
         version: "gnutls-cli --version | sed -n '1s/.* //p'",
+        files: &[("request", REQUEST)],
         how: "the request on standard input; it knows no HTTP",
         start: r#"
-printf 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' > "$dir/request"
-exec gnutls-cli --logfile=/dev/null --x509cafile="$ca" --port "$port" localhost < "$dir/request"
+exec gnutls-cli --logfile=/dev/null --x509cafile="$ca" --port "$port" localhost < "$work/request"
 "#,
         ..CLIENT
     },
@@ -87,6 +92,8 @@ exec /usr/bin/python3 "$work/client.py" "$url" "$ca"
     Subject {
         id: "node-https",
         name: "Node https",
+        // It takes a second to start.
+        options: &["--stdout-is-body", "--jobs", "2", "--timeout", "8s"],
         packages: &["nodejs"],
         version: "node --version | sed 's/v//'",
         how: "`https.get`, all of the body collected",
@@ -112,6 +119,8 @@ exec node "$work/client.js" "$url" "$ca"
     Subject {
         id: "java-https",
         name: "Java HttpsURLConnection",
+        // It takes a second to start.
+        options: &["--stdout-is-body", "--jobs", "2", "--timeout", "8s"],
         packages: &["default-jdk-headless"],
         version: "java --version | sed -n '1s/openjdk \\([^ ]*\\).*/\\1/p'",
         how: "`readAllBytes` of its stream",

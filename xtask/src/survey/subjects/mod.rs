@@ -54,7 +54,7 @@ impl Kind {
     pub(crate) fn places(self) -> &'static [&'static str] {
         match self {
             Self::Server => &["addr", "host", "port", "cert", "key", "ca", "both", "dir"],
-            Self::Client => &["addr", "host", "port", "url", "ca", "dir"],
+            Self::Client => &["addr", "host", "port", "url", "ca"],
             Self::Proxy => &["addr", "host", "port", "upstream", "cert", "key", "ca", "both", "dir"],
         }
     }

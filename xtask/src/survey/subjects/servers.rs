@@ -195,10 +195,10 @@ exec openssl s_server -quiet -accept "$addr" -cert "$cert" -key "$key" -WWW
         name: "gnutls-serv",
         packages: &["gnutls-bin"],
         version: "gnutls-serv --version | sed -n '1s/.* //p'",
-        how: "`--http`, its own page",
-        options: &["--app", "http1"],
+        how: "`--echo`: an answer of `--http` holds the request, and no length",
+        options: &["--app", "echo"],
         start: r#"
-exec gnutls-serv --http --port "$port" --x509certfile "$cert" --x509keyfile "$key"
+exec gnutls-serv --echo --port "$port" --x509certfile "$cert" --x509keyfile "$key"
 "#,
         ..SERVER
     },

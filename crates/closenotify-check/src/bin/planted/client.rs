@@ -3,6 +3,7 @@
 //! Right, it makes one request (with `--bare`, none), prints the body, and exits with 0 only where the answer is whole. It believes
 //! any certificate, or with `--distrust` none. [`FAULTS`] names what it can do wrong; each is one decision turned around.
 
+use super::client_faults::FAULTS;
 use super::option;
 use closenotify_probe::{
     By, ClientSetup, Event, Identity, Log, Peer, Piece, Received, Stop, Trust, Version, What, alert,
@@ -12,51 +13,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// What it can do wrong.
-const FAULTS: &[&str] = &[
-    "short-length-is-whole",
-    "last-chunk-is-not-needed",
-    "any-end-is-the-end",
-    "half-a-head-is-an-answer",
-    "no-answer-is-an-answer",
-    "close-notify-is-needed",
-    "close-notify-is-no-end",
-    "waits-for-fin",
-    "resets-undo-answers",
-    "end-overtakes-data",
-    "looks-behind-the-end",
-    "delivers-behind-the-end",
-    "empty-records-are-the-end",
-    "late-tickets-are-errors",
-    "key-updates-are-errors",
-    "fatal-alerts-are-ends",
-    "level-decides",
-    "user-canceled-is-an-error",
-    "user-canceled-is-the-end",
-    "warnings-are-errors",
-    "believes-unsealed-alerts",
-    "passes-over-bad-seals",
-    "no-alert-at-bad-seals",
-    "stays-after-errors",
-    "close-notify-after-alerts",
-    "no-close-notify",
-    "no-close-notify-after-errors",
-    "two-close-notifies",
-    "close-notify-is-fatal",
-    "data-behind-close-notify",
-    "resets",
-    "handshake-errors-are-success",
-    "spins-in-the-handshake",
-    "spins-while-waiting",
-    "spins-at-errors",
-    "spins-behind-the-answer",
-];
-
 pub(crate) async fn run(words: &[String]) -> Result<ExitCode, String> {
     let addr = option(words, "connect").ok_or("--connect is missing")?;
     let addr = addr.parse().map_err(|error| format!("--connect {addr}: {error}"))?;
     let fault = match option(words, "fault") {
-        Some(name) => Some(*FAULTS.iter().find(|known| **known == name).ok_or(format!("no fault `{name}`"))?),
+        Some(name) => match FAULTS.iter().find(|(known, _)| *known == name) {
+            Some((known, _)) => Some(*known),
+            None => return Err(format!("no fault `{name}`")),
+        },
         None => None,
     };
     let flag = |name: &str| words.iter().any(|word| word == name);

@@ -4,6 +4,7 @@
 //! one. It speaks just enough HTTP to be asked, and is fit for nothing else.
 
 mod client;
+mod client_faults;
 mod proxy;
 mod proxy_faults;
 mod server;
@@ -36,4 +37,10 @@ fn main() -> ExitCode {
 fn option<'a>(words: &'a [String], name: &str) -> Option<&'a str> {
     let at = words.iter().position(|word| word.strip_prefix("--") == Some(name))?;
     words.get(at + 1).map(String::as_str)
+}
+
+/// Takes the whole peer down.
+#[expect(clippy::disallowed_methods, reason = "that is the fault: it takes all sessions with it")]
+fn die() -> ! {
+    std::process::exit(1)
 }

@@ -56,7 +56,7 @@ impl Proxy {
             Ok((client, _)) => client,
             Err(error) => {
                 if self.has("dies-of-a-reset-in-the-handshake") && error.fault == Fault::Reset {
-                    std::process::exit(1);
+                    crate::die();
                 }
                 if self.has("handshakes-hang") {
                     tokio::time::sleep(PATIENCE).await;
@@ -274,7 +274,7 @@ impl Session<'_> {
         match cut {
             Cut::Fin if self.has("spins-on-fin") => self.spin(),
             Cut::Reset if self.has("spins-on-reset") => self.spin(),
-            Cut::Reset if self.has("dies-of-a-reset") => std::process::exit(1),
+            Cut::Reset if self.has("dies-of-a-reset") => crate::die(),
             _ => {}
         }
         if hidden {
@@ -322,7 +322,7 @@ impl Session<'_> {
     /// Burns CPU time beside what it does, on so many threads that others cannot take it all.
     fn spin(&mut self) {
         self.spun = true;
-        for _ in 0..4 {
+        for _ in 0..12 {
             std::thread::spawn(|| {
                 let until = std::time::Instant::now() + SPIN;
                 while std::time::Instant::now() < until {
@@ -409,4 +409,4 @@ fn has_more_behind(received: &Received) -> bool {
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LINGER: Duration = Duration::from_secs(1);
-const SPIN: Duration = Duration::from_secs(3);
+const SPIN: Duration = Duration::from_secs(2);

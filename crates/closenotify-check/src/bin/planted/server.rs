@@ -66,7 +66,7 @@ impl Server {
                     tokio::time::sleep(PATIENCE).await;
                 }
                 if self.has("dies-of-a-reset") && error.fault == closenotify_probe::Fault::Reset {
-                    die();
+                    crate::die();
                 }
                 return drop(kept);
             }
@@ -213,7 +213,7 @@ impl Session<'_> {
 
     async fn was_reset(&self) {
         if self.server.has("dies-of-a-reset") {
-            die();
+            crate::die();
         }
         if self.server.has("spins-on-reset") {
             tokio::spawn(spin());
@@ -334,12 +334,6 @@ fn request_end(data: &[u8], from: usize) -> Option<Next> {
 
 fn has_more_behind(received: &Received) -> bool {
     received.data_behind > 0 || received.behind > 0
-}
-
-/// Takes the whole server down.
-#[expect(clippy::disallowed_methods, reason = "that is the fault: it takes all sessions with it")]
-fn die() -> ! {
-    std::process::exit(1)
 }
 
 /// Burns CPU time while others go on.

@@ -158,6 +158,7 @@ pub(super) const CASES: &[Case] = &[
         steps: &[
             Step::AwaitRequest,
             Step::Send(&[Put::Answer(Framing::Close, Part::Half), Put::Garbled, Put::CloseNotify]),
+            Step::Fin,
         ],
         allowed: Allowed { data: REFUSED, close: Some(ALERT), alerts: &[alert::BAD_RECORD_MAC], ..Allowed::ANYTHING },
         harm: "An answer that was tampered with is taken for a good one, or the server is not told why the client left",
