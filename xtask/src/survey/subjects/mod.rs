@@ -35,8 +35,8 @@ pub(crate) struct Subject {
     /// folder with the file `big`, `$peers`: the program of `lab/peers`, and `$closenotify`. For a server that only ends TLS,
     /// `$upstream` is a free address, and `$behind` the beginning of a command that starts a plain HTTP server there.
     pub(crate) start: &'static str,
-    /// Whether it is in the small survey.
-    pub(crate) small: bool,
+    /// How the ids of its cases in the small survey begin; none where it is not in it.
+    pub(crate) small: &'static [&'static str],
 }
 
 /// What a subject is to the checker.
