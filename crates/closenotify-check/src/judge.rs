@@ -233,7 +233,7 @@ fn cpu_verdict(allowed: &Allowed, seen: &Seen) -> Option<Verdict> {
     }
     Some(match (seen.is_busy(), seen.cpu) {
         (Some(true), Some((busy, watched))) => {
-            Verdict::NotMet(format!("it took {} ms of CPU time in {} ms", busy.as_millis(), watched.as_millis()))
+            Verdict::NotMet(format!("it asked for {} ms of CPU time in {} ms", busy.as_millis(), watched.as_millis()))
         }
         (Some(false), _) => Verdict::Met,
         _ => Verdict::NotApplicable(

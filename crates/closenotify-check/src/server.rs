@@ -9,7 +9,7 @@ use crate::drive::{Words, await_end, drive};
 use crate::error::CheckError;
 use crate::judge::{Closed, Judged, Seen, judge};
 use crate::outcome::{Outcome, Run};
-use crate::process::cpu_time;
+use crate::process::Demand;
 use crate::run::{Options, Plan, run};
 use crate::step::Step;
 use closenotify_probe::{ClientSetup, Fault, HandshakeError, Log, Peer, Piece, Received, Stop, Trust, Version};
@@ -242,14 +242,15 @@ fn lacks(needs: Need, server: &Server, expected: &Expected) -> Option<String> {
     }
 }
 
-/// The CPU time that a process takes from now on, for a while.
+/// What a process asks of the processors from now on, for a while.
 pub(crate) async fn watch(process: u32, time: Duration) -> Option<(Duration, Duration)> {
     // What the steps themselves cost is not meant.
     tokio::time::sleep(SETTLE).await;
-    let before = cpu_time(process)?;
+    let before = Demand::of(process)?;
     let start = std::time::Instant::now();
     tokio::time::sleep(time).await;
-    Some((cpu_time(process)?.saturating_sub(before), start.elapsed()))
+    let asked = Demand::of(process)?.since(&before);
+    Some((asked, start.elapsed()))
 }
 
 async fn serves_another(server: &Server, setup: &ClientSetup, timeout: Duration) -> bool {
