@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::shell::{self, Failure, Outcome, cargo};
-use crate::{cases, deny, deps, fuzz, lab, readme, test};
+use crate::{cases, deny, deps, examples, fuzz, lab, readme, test};
 
 /// Runs every step; stops at the first that fails, and names it.
 pub(crate) fn run() -> Outcome {
@@ -38,6 +38,7 @@ pub(crate) fn run() -> Outcome {
                     "bytes",
                 ]))
             }
+            "examples" => examples::run(),
             "fuzz-smoke" => fuzz::smoke(),
             "lab" => lab::run(),
             "docs" => {
@@ -67,5 +68,5 @@ pub(crate) fn run() -> Outcome {
     Ok(())
 }
 
-const STEPS: [&str; 11] =
-    ["fmt", "clippy", "deps", "cases", "test", "panics", "fuzz-smoke", "lab", "docs", "deny", "readme"];
+const STEPS: [&str; 12] =
+    ["fmt", "clippy", "deps", "cases", "test", "examples", "panics", "fuzz-smoke", "lab", "docs", "deny", "readme"];

@@ -8,6 +8,7 @@ mod cases;
 mod ci;
 mod deny;
 mod deps;
+mod examples;
 mod fuzz;
 mod lab;
 mod peers;
@@ -51,13 +52,15 @@ enum Command {
     ///
     /// Advisories are checked only where their database can be reached; otherwise that is said.
     Deny,
+    /// Run each example of `closenotify` to its end: those that serve, by the curl line that they print and a Ctrl-C
+    Examples,
     /// Build the fuzz targets with stable Rust and run each for a bounded number of inputs; needs a C++ compiler
     FuzzSmoke,
     /// Test the folders of `lab`, and compare docs/pollcheck-results.md with what its streams do
     Lab,
     /// Run the README's commands: start the demo, run the curl line that it prints, stop it with SIGTERM
     Readme,
-    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, test, panics, fuzz-smoke, lab, docs, deny, readme
+    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, test, examples, panics, fuzz-smoke, lab, docs, deny, readme
     ///
     /// Prints each step's name and duration, and stops at the first failure.
     Ci,
@@ -81,6 +84,7 @@ fn run(command: Command) -> Outcome {
         Command::Deps => deps::run(),
         Command::Cases => cases::run(),
         Command::Deny => deny::run(),
+        Command::Examples => examples::run(),
         Command::FuzzSmoke => fuzz::smoke(),
         Command::Lab => lab::run(),
         Command::Readme => readme::run(),

@@ -28,22 +28,22 @@ pub(crate) fn run() -> Outcome {
     println!("$ cargo {}", arguments.join(" "));
     let mut demo = Demo::start(cargo(&arguments))?;
     let line = demo.curl_line()?;
-    let page = curl(&line)?;
+    let page = curl(&line, ON_THE_PAGE)?;
     println!("readme: 200 and a page of {} bytes", page.len());
-    demo.terminate()?;
+    demo.end_by("TERM")?;
     println!("readme: SIGTERM ended the demo with exit code 0");
     Ok(())
 }
 
-/// The running demo; killed when dropped.
-struct Demo {
+/// A running demo, or an example that serves as it does; killed when dropped.
+pub(crate) struct Demo {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Demo {
     /// Starts `command`, whose process must be the demo itself: `cargo run` becomes what it runs.
-    fn start(mut command: Command) -> Outcome<Self> {
+    pub(crate) fn start(mut command: Command) -> Outcome<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child =
             command.spawn().map_err(|error| Failure::new(format!("the demo cannot be started: {error}")))?;
@@ -60,7 +60,7 @@ impl Demo {
     }
 
     /// The line to paste, once the demo has printed it.
-    fn curl_line(&self) -> Outcome<String> {
+    pub(crate) fn curl_line(&self) -> Outcome<String> {
         let deadline = Instant::now() + LIMIT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -73,15 +73,20 @@ impl Demo {
         }
     }
 
-    /// SIGTERM, and exit code 0 within the limit.
-    fn terminate(&mut self) -> Outcome {
+    /// This signal, `TERM` or `INT`, and exit code 0 within the limit.
+    pub(crate) fn end_by(&mut self, signal: &str) -> Outcome {
         let pid = self.child.id().to_string();
-        shell::run(shell::command("kill", &["-TERM", &pid]))?;
+        shell::run(shell::command("kill", &[&format!("-{signal}"), &pid]))?;
+        self.ended(&format!("on SIG{signal}"))
+    }
+
+    /// Its end with exit code 0, within the limit.
+    pub(crate) fn ended(&mut self, when: &str) -> Outcome {
         match shell::wait(&mut self.child, LIMIT)? {
-            None => Err(Failure::new(format!("the demo did not end within {LIMIT:?} after SIGTERM"))),
+            None => Err(Failure::new(format!("the demo did not end within {LIMIT:?} {when}"))),
             Some(status) if status.success() => Ok(()),
             Some(status) => {
-                Err(Failure::new(format!("the demo was to end with exit code 0 on SIGTERM, and did with: {status}")))
+                Err(Failure::new(format!("the demo was to end with exit code 0 {when}, and did with: {status}")))
             }
         }
     }
@@ -95,10 +100,10 @@ impl Drop for Demo {
     }
 }
 
-/// Runs `line` as it is; its page, if the answer is 200.
+/// Runs `line` as it is; its page, if the answer is 200 and says `on_the_page`.
 ///
 /// What the line does not say comes from a configuration file: the status behind the page, and a limit of time.
-fn curl(line: &str) -> Outcome<String> {
+pub(crate) fn curl(line: &str, on_the_page: &str) -> Outcome<String> {
     println!("$ {line}");
     let home = CurlHome::new()?;
     let mut command = Command::new("sh");
@@ -127,8 +132,8 @@ fn curl(line: &str) -> Outcome<String> {
     if code.trim() != "200" {
         return Err(Failure::new(format!("`{line}` was answered with {}:\n{page}", code.trim())));
     }
-    if !page.contains(ON_THE_PAGE) {
-        return Err(Failure::new(format!("the page of `{line}` does not say `{ON_THE_PAGE}`:\n{page}")));
+    if !page.contains(on_the_page) {
+        return Err(Failure::new(format!("the page of `{line}` does not say `{on_the_page}`:\n{page}")));
     }
     Ok(page.to_owned())
 }
@@ -185,7 +190,7 @@ mod tests {
             assert!(socket.read(&mut request).is_ok_and(|n| n > 0), "curl sends a request");
             socket.write_all(format!("{head}{page}").as_bytes()).expect("curl reads");
         });
-        let page = curl(&format!("curl http://{address}/")).map_err(|failure| failure.to_string());
+        let page = curl(&format!("curl http://{address}/"), "closenotify").map_err(|failure| failure.to_string());
         server.join().expect("the server does not panic");
         page
     }
@@ -206,7 +211,7 @@ mod tests {
     #[test]
     fn curl_that_fails_is_a_failure() {
         // Port 1 is kept for a service that nobody runs, and the kernel never gives it away.
-        let failed = curl("curl http://127.0.0.1:1/").expect_err("nobody listens").to_string();
+        let failed = curl("curl http://127.0.0.1:1/", "").expect_err("nobody listens").to_string();
         assert!(failed.contains("exit status: 7"), "{failed}");
     }
 
@@ -215,11 +220,11 @@ mod tests {
         let loops = "while :; do sleep 0.05; done";
         let mut demo = shell_demo(&format!("trap 'exit 0' TERM; echo listening; echo ' curl -k x'; {loops}"));
         assert_eq!(demo.curl_line().expect("it is printed"), "curl -k x");
-        demo.terminate().expect("it ends with 0");
+        demo.end_by("TERM").expect("it ends with 0");
 
         let mut demo = shell_demo(&format!("trap 'exit 4' TERM; echo curl x; {loops}"));
         demo.curl_line().expect("it is printed");
-        let failed = demo.terminate().expect_err("4 is not 0").to_string();
+        let failed = demo.end_by("TERM").expect_err("4 is not 0").to_string();
         assert!(failed.contains("exit status: 4"), "{failed}");
     }
 

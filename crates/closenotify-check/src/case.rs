@@ -242,6 +242,21 @@ impl Case {
         }
     }
 
+    /// Whether no other case runs at the same time: CPU time is that of a whole process, and a connection to a proxy's upstream
+    /// that carries nothing could be anybody's.
+    #[must_use]
+    pub fn runs_alone(&self) -> bool {
+        let anonymous =
+            matches!(self.steps.first(), Some(Step::Handshake(_) | Step::NoHandshake | Step::RefuseUpstream));
+        self.allowed.quiet || (self.subject() == Subject::Proxy && anonymous)
+    }
+
+    /// What the subject may do, in words.
+    #[must_use]
+    pub fn allowed_text(&self) -> String {
+        crate::judge::allowed_text(self)
+    }
+
     /// The second part of its id.
     #[must_use]
     pub fn topic(&self) -> &'static str {
@@ -276,6 +291,15 @@ impl Ending {
             Self::Fin => "fin",
             Self::Reset => "reset",
             Self::Open => "open",
+        }
+    }
+
+    /// In words for people, of a link without TLS.
+    #[must_use]
+    pub fn plain_text(self) -> &'static str {
+        match self {
+            Self::Fin => "FIN",
+            other => other.text(),
         }
     }
 

@@ -3,8 +3,9 @@
 //! It knows no case and judges nothing.
 
 use crate::answer;
+use crate::proxy::Stream;
 use crate::step::{Put, Step};
-use closenotify_probe::{By, Link, Log, Pace, Peer, Piece, Received, Sent, What};
+use closenotify_probe::{By, Log, Pace, Peer, Piece, Received, Sent, What};
 use std::time::Duration;
 
 /// What the application's part of the steps is.
@@ -12,12 +13,14 @@ use std::time::Duration;
 pub(crate) struct Words {
     pub(crate) request: Vec<u8>,
     pub(crate) kept_request: Vec<u8>,
+    pub(crate) stream: Stream,
+    pub(crate) token: Vec<u8>,
     /// Whether a client gets the bare bytes of an answer's body, without HTTP.
     pub(crate) bare: bool,
 }
 
 impl Words {
-    fn pieces(&self, put: Put) -> Vec<Piece> {
+    fn pieces(&self, put: Put, stream: &mut Stream) -> Vec<Piece> {
         match put {
             Put::Request => data(&self.request),
             Put::KeptRequest => data(&self.kept_request),
@@ -27,6 +30,8 @@ impl Words {
             Put::CloseNotify => vec![Piece::CLOSE_NOTIFY],
             Put::Alert(level, code) => vec![Piece::Alert { level, code }],
             Put::Filler(bytes) => vec![Piece::Data(vec![b'x'; bytes])],
+            Put::Stream(bytes) => data(&stream.take(bytes)),
+            Put::Token => data(&self.token),
             Put::KeyUpdate(request) => vec![Piece::KeyUpdate { request }],
             Put::Record(kind, content) => vec![Piece::Record { kind, content: content.to_vec() }],
             Put::Clear(kind, content) => vec![Piece::Clear { kind, content: content.to_vec() }],
@@ -38,7 +43,8 @@ impl Words {
 
     /// The pieces of all of these.
     pub(crate) fn all(&self, puts: &[Put]) -> Vec<Piece> {
-        puts.iter().flat_map(|put| self.pieces(*put)).collect()
+        let mut stream = self.stream.clone();
+        puts.iter().flat_map(|put| self.pieces(*put, &mut stream)).collect()
     }
 }
 
@@ -53,21 +59,23 @@ pub(crate) async fn drive(
 ) {
     for step in steps {
         match *step {
-            Step::Handshake(_) | Step::NoHandshake => {}
+            Step::Handshake(_) | Step::NoHandshake | Step::RefuseUpstream => {}
+            // Who has an upstream takes these to it.
+            Step::Upstream(_) => {}
             Step::Send(puts) => {
                 let note = match peer.send(&words.all(puts), timeout).await {
                     Sent::Whole => continue,
                     Sent::Blocked(bytes) => format!("only {bytes} B were taken in {} ms", timeout.as_millis()),
                     Sent::Failed(kind) => format!("could not send: {kind}"),
                 };
-                log.push(Link::Tls, By::Probe, What::Note(note));
+                log.push(peer.link(), By::Probe, What::Note(note));
             }
             Step::Pour(puts) => peer.send_in_background(&words.all(puts), timeout * 2),
             Step::Fin => peer.fin(),
             Step::Reset => peer.reset().await,
             Step::Close => peer.drop_socket().await,
             Step::Wait(time) => {
-                log.push(Link::Tls, By::Probe, What::Note(format!("waits {time} ms")));
+                log.push(peer.link(), By::Probe, What::Note(format!("waits {time} ms")));
                 tokio::time::sleep(Duration::from_millis(time)).await;
             }
             Step::StopReading => peer.set_pace(Pace::Paused),
@@ -93,7 +101,8 @@ pub(crate) async fn await_end(peer: &Peer, timeout: Duration) {
     }
 }
 
-fn has_ended(received: &Received) -> bool {
+/// Whether a direction has ended, in TLS or in TCP.
+pub(crate) fn has_ended(received: &Received) -> bool {
     received.tls_end.is_some() || received.tcp_end.is_some()
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Seen {
 pub(crate) struct Closed {
     pub(crate) ending: Ending,
     pub(crate) alert: Option<u8>,
+    /// Whether it is that of a link without TLS.
+    plain: bool,
     failed: Vec<Also>,
 }
 
@@ -72,11 +74,16 @@ impl Closed {
             Also::KeyUpdateAnswered => received.key_updates == 0,
             Also::WholeRecords => received.cut_inside_record,
         };
-        Self { ending, alert, failed: also.iter().copied().filter(failed).collect() }
+        Self { ending, alert, plain: false, failed: also.iter().copied().filter(failed).collect() }
+    }
+
+    /// The same of a link without TLS.
+    pub(crate) fn of_plain(received: &Received) -> Self {
+        Self { plain: true, ..Self::of(received, &[]) }
     }
 
     fn text(&self) -> String {
-        let mut text = self.ending.text().to_owned();
+        let mut text = if self.plain { self.ending.plain_text() } else { self.ending.text() }.to_owned();
         if let Some(code) = self.alert {
             text.push_str(&format!(" (the alert is {})", alert::name(code)));
         }
@@ -262,7 +269,7 @@ fn wrong_at(events: &[Event], link: Link, verdicts: &[&Option<Verdict>]) -> Opti
         .or_else(|| events.iter().rposition(|event| event.link == link && !matches!(event.what, What::Note(_))))
 }
 
-fn allowed_text(case: &Case) -> String {
+pub(crate) fn allowed_text(case: &Case) -> String {
     let allowed = &case.allowed;
     let mut parts = Vec::new();
     let whose = |upstream: bool| match (case.subject(), upstream) {
@@ -277,7 +284,8 @@ fn allowed_text(case: &Case) -> String {
             parts.push(format!("{}{}", whose(upstream), either(data.iter().map(|data| data.text()))));
         }
         if let Some(close) = close {
-            parts.push(format!("{}{}", whose(upstream), either(close.iter().map(|close| close.text()))));
+            let text = if upstream { Ending::plain_text } else { Ending::text };
+            parts.push(format!("{}{}", whose(upstream), either(close.iter().map(|close| text(*close)))));
         }
     }
     if !allowed.alerts.is_empty() {

@@ -100,11 +100,16 @@ impl Outcome {
     /// The id with the version, as in reports and in files of known deviations: `server/end/one-close-notify@1.3`.
     #[must_use]
     pub fn id(&self) -> String {
-        let version = match self.version {
+        format!("{}@{}", self.case.id, self.version_word())
+    }
+
+    /// The version as in ids: `1.3`.
+    #[must_use]
+    pub fn version_word(&self) -> &'static str {
+        match self.version {
             Version::Tls12 => "1.2",
             Version::Tls13 => "1.3",
-        };
-        format!("{}@{version}", self.case.id)
+        }
     }
 
     /// The verdict of both together: the worse.

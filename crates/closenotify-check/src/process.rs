@@ -140,9 +140,9 @@ impl Started {
             if tokio::time::Instant::now() >= deadline {
                 let said = self.said();
                 return Err(CheckError::subject(format!(
-                    "`{}` does not listen on {addr} after {} s{said}",
+                    "`{}` does not listen on {addr} after {}{said}",
                     self.command,
-                    timeout.as_secs()
+                    humantime::format_duration(timeout)
                 )));
             }
             tokio::time::sleep(POLL).await;

@@ -1,4 +1,4 @@
-//! Runs the selected cases: those that can at the same time, those that watch CPU time alone and behind the others.
+//! Runs the selected cases: those that can at the same time, those that must be alone behind the others.
 //!
 //! The order of the outcomes is that of the cases, whatever finished first.
 
@@ -27,13 +27,13 @@ pub struct Options {
     /// How long CPU time is watched.
     pub watch: Duration,
     /// Told of each case as it begins and ends.
-    pub progress: Arc<dyn Progress>,
+    pub watcher: Arc<dyn Watcher>,
     /// Tells the run to stop early.
     pub stop: tokio::sync::watch::Receiver<bool>,
 }
 
 /// Is told how a run goes on.
-pub trait Progress: Send + Sync {
+pub trait Watcher: Send + Sync {
     /// A case begins.
     fn began(&self, _case: &'static Case, _version: Version) {}
     /// A case is over; so many of so many are.
@@ -44,7 +44,7 @@ pub trait Progress: Send + Sync {
 #[derive(Debug)]
 pub struct Silent;
 
-impl Progress for Silent {}
+impl Watcher for Silent {}
 
 /// The cases to run, with their versions.
 pub(crate) struct Plan {
@@ -105,7 +105,7 @@ pub(crate) async fn run(
         if *options.stop.borrow() {
             return None;
         }
-        options.progress.began(case, version);
+        options.watcher.began(case, version);
         let mut stop = options.stop.clone();
         let outcome = tokio::select! {
             outcome = one(case, version) => outcome,
@@ -113,18 +113,18 @@ pub(crate) async fn run(
             Ok(_) = stop.wait_for(|stop| *stop) => return None,
         };
         done.set(done.get() + 1);
-        options.progress.ended(&outcome, done.get(), of);
+        options.watcher.ended(&outcome, done.get(), of);
         Some(outcome)
     };
     let together = plan.cases.iter().map(|(case, version)| async {
-        match case.allowed.quiet {
+        match case.runs_alone() {
             true => None,
             false => checked(case, *version).await,
         }
     });
     let mut outcomes = futures_util::future::join_all(together).await;
     for (at, (case, version)) in plan.cases.iter().enumerate() {
-        if case.allowed.quiet {
+        if case.runs_alone() {
             outcomes[at] = checked(case, *version).await;
         }
     }

@@ -174,7 +174,7 @@ async fn observe(
     let words = Words {
         request: server.app.request(&server.name, false, long),
         kept_request: server.app.request(&server.name, true, long),
-        bare: false,
+        ..Words::default()
     };
     let expected = known.expected.of_request(&words.request);
     let io = connect(server, timeout, long.then_some(SMALL_BUFFER)).await?;

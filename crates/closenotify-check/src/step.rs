@@ -39,6 +39,10 @@ pub enum Step {
     AwaitData,
     /// Waits until the subject has ended its TLS direction or its TCP direction, or time is up.
     AwaitEnd,
+    /// The same step on the connection of a proxy to its upstream, which the probe is too.
+    Upstream(&'static Self),
+    /// Lets nobody connect to the upstream of a proxy during the case; only as the first step.
+    RefuseUpstream,
 }
 
 /// Something to send.
@@ -60,6 +64,11 @@ pub enum Put {
     Alert(u8, u8),
     /// Application data that no application expects, so many bytes of it.
     Filler(usize),
+    /// The next so many bytes of a pattern that a proxy must carry as they are.
+    Stream(usize),
+    /// The few bytes that tell the upstream connections of a proxy apart. Where no step has them, they are sent, and waited
+    /// for at the upstream, before the first step.
+    Token,
     /// A KeyUpdate, with or without a request for one.
     KeyUpdate(bool),
     /// A sealed record of a kind with a content.
@@ -140,6 +149,8 @@ impl fmt::Display for Step {
             Self::AwaitRequest => f.write_str("wait for the whole request"),
             Self::AwaitData => f.write_str("wait for data"),
             Self::AwaitEnd => f.write_str("wait for the subject's end"),
+            Self::Upstream(step) => write!(f, "at the upstream: {step}"),
+            Self::RefuseUpstream => f.write_str("refuse connections to the upstream"),
         }
     }
 }
@@ -154,7 +165,8 @@ impl fmt::Display for Put {
             Self::Answer(framing, part) => write!(f, "{part} {framing}"),
             Self::CloseNotify => f.write_str("close_notify"),
             Self::Alert(level, code) => write!(f, "alert {} (level {level})", closenotify_probe::alert::name(*code)),
-            Self::Filler(bytes) => write!(f, "{bytes} B of data"),
+            Self::Filler(bytes) | Self::Stream(bytes) => write!(f, "{bytes} B of data"),
+            Self::Token => f.write_str("what tells the session from others"),
             Self::KeyUpdate(true) => f.write_str("KeyUpdate (update_requested)"),
             Self::KeyUpdate(false) => f.write_str("KeyUpdate"),
             Self::Record(21, []) => f.write_str("an empty alert record"),

@@ -10,11 +10,13 @@ use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use closenotify_proxy::address::AddressError;
 use closenotify_proxy::{HostPort, LogFormat, Timeouts, TruncationPolicy};
 
+use crate::check::args::CheckArgs;
+use crate::exit::ExitCode;
 use crate::help;
 
 /// TLS whose every session ends right
 #[derive(Debug, Parser)]
-#[command(name = "closenotify", version, about, long_about = help::ABOUT, after_long_help = help::exit_codes())]
+#[command(name = "closenotify", version, about, long_about = help::ABOUT, after_long_help = help::exit_codes(&ExitCode::ALL))]
 #[command(max_term_width = 100, arg_required_else_help = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -28,6 +30,10 @@ pub(crate) enum Command {
     #[command(long_about = help::PROXY_ABOUT, after_long_help = help::proxy_after(), after_help = help::PROXY_SHORT_AFTER)]
     #[command(override_usage = help::PROXY_USAGE)]
     Proxy(ProxyArgs),
+
+    /// Say what a server, a client or a proxy does wrong when a TLS session ends
+    #[command(long_about = help::CHECK_ABOUT, after_long_help = help::check_after())]
+    Check(CheckArgs),
 }
 
 /// The arguments of `closenotify proxy`.
@@ -200,7 +206,7 @@ fn target(text: &str) -> Result<HostPort, AddressError> {
 }
 
 /// A duration as people write it, from 1 ms to 365 days.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let how = "write a time with its unit, as in 500ms, 30s, 5m or \"1m 30s\"";
     let parsed = humantime::parse_duration(text).map_err(|error| match error {
         humantime::DurationError::NumberOverflow => {
@@ -236,7 +242,9 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_library() {
-        let Command::Proxy(args) = Args::try_parse_from(["closenotify", "proxy", "--demo"]).unwrap().command;
+        let Command::Proxy(args) = Args::try_parse_from(["closenotify", "proxy", "--demo"]).unwrap().command else {
+            panic!("it is the proxy");
+        };
         let command = args.parse();
         assert_eq!(command.timeouts, Timeouts::default());
         assert_eq!(command.truncation, TruncationPolicy::default());
@@ -249,7 +257,9 @@ mod tests {
     fn every_option_arrives() {
         let line = "closenotify proxy --listen [::1]:0 --cert c --key k --upstream app:80 --truncation tolerant \
                     --handshake-timeout 1ms --idle-timeout 2m --half-close-timeout 3s --drain 1h --log json";
-        let Command::Proxy(args) = Args::try_parse_from(line.split_whitespace()).unwrap().command;
+        let Command::Proxy(args) = Args::try_parse_from(line.split_whitespace()).unwrap().command else {
+            panic!("it is the proxy");
+        };
         let command = args.parse();
         assert_eq!(command.listen.to_string(), "[::1]:0");
         let Source::Given { cert, key, upstream } = command.source else { panic!() };

@@ -8,8 +8,8 @@ use std::process;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum ExitCode {
-    /// Told to stop, and every session came to its own end.
-    Drained = 0,
+    /// All is well: told to stop, and every session came to its own end; or every case was met.
+    Fine = 0,
     /// Something failed that no argument can mend.
     Internal = 1,
     /// The arguments are wrong. The number is clap's.
@@ -20,12 +20,51 @@ pub(crate) enum ExitCode {
     Listen = 4,
     /// Told to stop, and sessions were aborted.
     Aborted = 5,
+    /// A case was not met.
+    NotMet = 6,
+    /// There was nothing to check.
+    NoSubject = 7,
+    /// No case was judged.
+    NothingMatched = 8,
+    /// No case failed, and some do not tell.
+    Inconclusive = 9,
+    /// Stopped before all cases were run.
+    Interrupted = 10,
 }
 
 impl ExitCode {
     /// All of them, in order.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Drained, Self::Internal, Self::Usage, Self::Credentials, Self::Listen, Self::Aborted];
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Fine,
+        Self::Internal,
+        Self::Usage,
+        Self::Credentials,
+        Self::Listen,
+        Self::Aborted,
+        Self::NotMet,
+        Self::NoSubject,
+        Self::NothingMatched,
+        Self::Inconclusive,
+        Self::Interrupted,
+    ];
+
+    /// What `closenotify proxy` can end with.
+    pub(crate) const PROXY: &[Self] =
+        &[Self::Fine, Self::Internal, Self::Usage, Self::Credentials, Self::Listen, Self::Aborted];
+
+    /// What `closenotify check` can end with.
+    pub(crate) const CHECK: &[Self] = &[
+        Self::Fine,
+        Self::Internal,
+        Self::Usage,
+        Self::Credentials,
+        Self::Listen,
+        Self::NotMet,
+        Self::NoSubject,
+        Self::NothingMatched,
+        Self::Inconclusive,
+        Self::Interrupted,
+    ];
 
     /// The number that the process ends with.
     pub(crate) fn number(self) -> u8 {
@@ -35,12 +74,19 @@ impl ExitCode {
     /// What it means, for the help and the docs.
     pub(crate) fn meaning(self) -> &'static str {
         match self {
-            Self::Drained => "stopped by a signal; every session finished",
+            Self::Fine => "proxy: stopped by a signal, every session finished; check: every case that applies is met",
             Self::Internal => "internal error, named on stderr",
             Self::Usage => "bad usage",
-            Self::Credentials => "bad certificate or key",
+            Self::Credentials => "bad certificate, key or --ca file",
             Self::Listen => "cannot listen: address in use or unusable",
-            Self::Aborted => "stopped by a signal; sessions were aborted (--drain was over, or a second signal)",
+            Self::Aborted => "proxy: stopped by a signal; sessions were aborted (--drain was over, or a second signal)",
+            Self::NotMet => "check: a case is not met, or a known deviation is no longer what --expect says",
+            Self::NoSubject => {
+                "check: nothing to check: nobody listens, no TLS, a certificate that is not good, a command that died"
+            }
+            Self::NothingMatched => "check: no case was judged",
+            Self::Inconclusive => "check: no case failed, but some are inconclusive",
+            Self::Interrupted => "check: stopped by a signal before all cases were run; what is known was printed",
         }
     }
 }

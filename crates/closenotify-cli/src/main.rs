@@ -4,6 +4,7 @@
 //! carries bytes or decides about endings is not here.
 
 mod args;
+mod check;
 mod exit;
 mod help;
 mod proxy;
@@ -21,6 +22,7 @@ fn main() -> process::ExitCode {
     let args = Args::parse();
     let outcome = match args.command {
         Command::Proxy(args) => proxy::run(args),
+        Command::Check(args) => check::run(args),
     };
     let code = outcome.unwrap_or_else(|Failure { code, message }| {
         // Whoever closed stderr does not want to read it.

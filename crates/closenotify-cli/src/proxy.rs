@@ -24,7 +24,7 @@ pub(crate) fn run(args: ProxyArgs) -> Result<ExitCode, Failure> {
         .map_err(|error| internal("cannot start the runtime", &error))?;
     let drained = runtime.block_on(serve(command))?;
     Ok(match drained.aborted {
-        0 => ExitCode::Drained,
+        0 => ExitCode::Fine,
         _ => ExitCode::Aborted,
     })
 }

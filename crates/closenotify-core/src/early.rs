@@ -39,8 +39,10 @@ pub enum EarlyRead {
 impl Handshake {
     /// A handshake as a client that wants to talk to `name`, and says `early` first.
     ///
-    /// Where `config` holds a ticket of the server's that allows early data, as much of `early` as the ticket allows goes out
-    /// with the ClientHello; to call this is to allow it, whatever `enable_early_data` of `config` says. What does not fit, and
+    /// Where `config` holds a ticket of the server's that allows early data, the first bytes of `early` go out with the
+    /// ClientHello: in one record, of a quarter of what the ticket allows, and of 4 KiB, at most, less 17 bytes. A server over
+    /// rustls 0.23 that refuses more than it can skip would fail the handshake. To call this is to allow early data, whatever
+    /// `enable_early_data` of `config` says. What does not fit, and
     /// all of it where there is no such ticket or the server refuses, goes out as ordinary data as soon as the handshake is
     /// complete: it is part of the [output](Self::take_output). [`SessionFacts::early_data`](crate::SessionFacts::early_data)
     /// says how it went.

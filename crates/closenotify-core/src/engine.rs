@@ -71,10 +71,18 @@ impl AcceptedEngine {
 
     /// Goes on with a configuration. On an error the alert that says why is appended to `alert`.
     pub(crate) fn configure(self, config: Arc<ServerConfig>, alert: &mut BytesMut) -> Result<HandshakeEngine, Error> {
-        let config = without_early_data(config);
-        let fragment = fragment(config.max_fragment_size);
+        self.configure_early(without_early_data(config), alert)
+    }
+
+    /// As [`configure`](Self::configure), and accepts early data as far as `config` allows.
+    pub(crate) fn configure_early(
+        self,
+        config: Arc<ServerConfig>,
+        alert: &mut BytesMut,
+    ) -> Result<HandshakeEngine, Error> {
+        let (fragment, half_rtt) = (fragment(config.max_fragment_size), config.send_half_rtt_data);
         let connection = self.accepted.into_connection(config).map_err(|failed| refused(failed, alert))?.into();
-        Ok(HandshakeEngine::new(connection, None, fragment))
+        Ok(HandshakeEngine { half_rtt, ..HandshakeEngine::new(connection, None, fragment) })
     }
 }
 
@@ -133,24 +141,20 @@ impl HandshakeEngine {
     }
 
     /// A client's early data: seals from the front of `plaintext` what the server's ticket allows and appends it to
-    /// `output`, behind the ClientHello. Returns how many bytes were taken, none where there is no such ticket.
+    /// `output`, behind the ClientHello: one record, which [no refusal fails](unfailing). Returns how many bytes were taken, none
+    /// where there is no such ticket.
     pub(crate) fn send_early(&mut self, plaintext: &[u8], output: &mut BytesMut) -> usize {
         self.take_output(output);
         let mut taken = 0;
         if let Connection::Client(client) = &mut self.connection
-            && let Some(early) = client.early_data()
+            && let Some(mut early) = client.early_data()
         {
-            let allowed = &plaintext[..plaintext.len().min(early.bytes_left())];
-            // A record at a time, so that the library's limit on output is never met.
-            for record in allowed.chunks(self.fragment) {
-                let written = client.early_data().and_then(|mut early| early.write(record).ok()).unwrap_or_default();
+            let most = unfailing(early.bytes_left()).min(self.fragment).min(plaintext.len());
+            if most > 0 {
+                taken = early.write(&plaintext[..most]).unwrap_or_default();
                 while client.wants_write() {
                     // Appending to memory takes everything and does not fail.
                     let _ = client.write_tls(&mut output.writer());
-                }
-                taken += written;
-                if written < record.len() {
-                    break;
                 }
             }
         }
@@ -497,6 +501,13 @@ fn without_early_data(mut config: Arc<ServerConfig>) -> Arc<ServerConfig> {
     config
 }
 
+/// How many bytes may be said early under a ticket that allows `limit`, so that a server over rustls 0.23 that refuses them
+/// goes on. It keeps the record that it skips, and counts it anew whenever it reads more, until the handshake goes on, against
+/// `limit`, or 16 KiB where it allows none any more. Four times is enough for a flight that comes in a few pieces.
+fn unfailing(limit: usize) -> usize {
+    (limit.min(SKIPPED_AT_NONE) / 4).saturating_sub(SEALED_MORE)
+}
+
 fn opened(closed: bool) -> Opened {
     if closed { Opened::CloseNotify } else { Opened::Record }
 }
@@ -590,6 +601,12 @@ const RECORDS_RESERVED: u64 = 16;
 /// What a record is longer than its plaintext, at most, in bytes: header, nonce and tag of AES-GCM in TLS 1.2 (RFC 5288
 /// section 3), where TLS 1.3 has a byte in place of the nonce.
 const RECORD_OVERHEAD: usize = HEADER + 8 + 16;
+
+/// What a server skips that allows no early data, in bytes of ciphertext.
+const SKIPPED_AT_NONE: usize = 16_384;
+
+/// How much longer a record is in TLS 1.3 than its plaintext, its header left out: its type and the tag.
+const SEALED_MORE: usize = 17;
 
 /// How much early data is moved at a time, in bytes.
 const EARLY_CHUNK: usize = 4096;

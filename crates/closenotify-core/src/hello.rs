@@ -81,7 +81,7 @@ impl HelloReceived {
         self.engine.client_hello()
     }
 
-    /// Goes on with `config`, and takes the ClientHello out of `input`.
+    /// Goes on with `config`, and takes the ClientHello out of `input`. Early data is refused, as by [`Handshake::server`].
     ///
     /// # Errors
     ///
@@ -94,6 +94,22 @@ impl HelloReceived {
     ) -> Result<Handshake, HandshakeError> {
         input.advance(self.seen);
         self.engine.configure(config, output).map(Handshake::new).map_err(HandshakeError::Refused)
+    }
+
+    /// As [`configure`](Self::configure), for a handshake that accepts early data as
+    /// [`Handshake::server_early`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`configure`](Self::configure).
+    pub fn configure_early(
+        self,
+        config: Arc<ServerConfig>,
+        input: &mut BytesMut,
+        output: &mut BytesMut,
+    ) -> Result<Handshake, HandshakeError> {
+        input.advance(self.seen);
+        self.engine.configure_early(config, output).map(Handshake::new).map_err(HandshakeError::Refused)
     }
 }
 

@@ -4,10 +4,11 @@
 //! What comes out is no rustls connection: keys for both directions (or none, where there are none yet) and the bytes
 //! that were read too far.
 
+use crate::alert;
 use crate::error::{Fault, HandshakeError};
 use crate::event::{By, Link, Log, What};
 use crate::identity::{Anyone, Identity, Trust};
-use crate::keys::{ALERT, APPLICATION_DATA, HANDSHAKE, HEADER, Keys, Suite13};
+use crate::keys::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER, Keys, Suite13};
 use crate::reading::{Unwrap, message_name};
 use crate::record::Wrap;
 use rustls::client::Resumption;
@@ -241,13 +242,15 @@ struct Run<'a> {
     unread: Vec<u8>,
     /// Records that came sealed, all under the keys of the handshake.
     sealed: u64,
+    /// Whether a change_cipher_spec came.
+    changed: bool,
     log: &'a Log,
     is_client: bool,
 }
 
 impl<'a> Run<'a> {
     fn new(io: TcpStream, conn: Connection, secrets: Arc<Secrets>, log: &'a Log, is_client: bool) -> Self {
-        Self { io, conn, secrets, unread: Vec::new(), sealed: 0, log, is_client }
+        Self { io, conn, secrets, unread: Vec::new(), sealed: 0, changed: false, log, is_client }
     }
 
     fn output(&mut self) -> Vec<u8> {
@@ -262,7 +265,7 @@ impl<'a> Run<'a> {
         if flight.is_empty() {
             return Ok(());
         }
-        self.log.push(Link::Tls, By::Probe, What::Flight(flight_name(flight)));
+        self.log.push(Link::Tls, By::Probe, What::Flight(flight_name(flight, self.is_client)));
         self.write(flight).await
     }
 
@@ -294,8 +297,12 @@ impl<'a> Run<'a> {
         let record = std::mem::replace(&mut self.unread, rest);
         if record[0] == APPLICATION_DATA {
             self.sealed += 1;
+        } else if record[0] == CHANGE_CIPHER_SPEC {
+            self.changed = true;
         } else if record[0] == HANDSHAKE && record.len() > HEADER && self.sealed == 0 {
-            self.log.push(Link::Tls, By::Subject, What::Flight(message_name(record[HEADER])));
+            // In TLS 1.2 what follows the change is sealed, and is the Finished.
+            let name = if self.changed { "Finished".to_owned() } else { message_name(record[HEADER]) };
+            self.log.push(Link::Tls, By::Subject, What::Flight(name));
         }
         let mut left = &record[..];
         while !left.is_empty() {
@@ -413,15 +420,18 @@ impl fmt::Debug for Secrets {
     }
 }
 
-fn flight_name(flight: &[u8]) -> String {
+fn flight_name(flight: &[u8], is_client: bool) -> String {
     match flight {
         [HANDSHAKE, _, _, _, _, message, ..] => message_name(*message),
-        _ => "rest of the handshake".to_owned(),
+        // A change_cipher_spec alone is only there for middleboxes.
+        [CHANGE_CIPHER_SPEC, _, _, _, _, _] => "change_cipher_spec".to_owned(),
+        [APPLICATION_DATA, ..] if !is_client => "NewSessionTicket".to_owned(),
+        _ => "Finished".to_owned(),
     }
 }
 
 fn is_plain_close_notify(record: &[u8]) -> bool {
-    matches!(record, [ALERT, _, _, 0, 2, _, crate::alert::CLOSE_NOTIFY])
+    matches!(record, [ALERT, _, _, 0, 2, _, alert::CLOSE_NOTIFY])
 }
 
 fn no_keys() -> HandshakeError {

@@ -25,7 +25,7 @@ pub struct Peer {
     reading: Arc<Mutex<Reading>>,
     reader: JoinHandle<()>,
     pace: watch::Sender<Pace>,
-    background: Option<JoinHandle<Sent>>,
+    background: Option<Sending>,
     log: Log,
     link: Link,
 }
@@ -119,10 +119,10 @@ impl Peer {
     /// What an earlier [`send_in_background`](Self::send_in_background) still has to send goes first.
     pub async fn send(&mut self, pieces: &[Piece], timeout: Duration) -> Sent {
         if let Some(before) = self.background.take() {
-            match tokio::time::timeout(timeout, before).await {
-                Ok(Ok(Sent::Whole)) => {}
-                Ok(Ok(other)) => return other,
-                Ok(Err(_)) | Err(_) => return Sent::Blocked(0),
+            match tokio::time::timeout(timeout, before.done()).await {
+                Ok(Sent::Whole) => {}
+                Ok(other) => return other,
+                Err(_) => return Sent::Blocked(0),
             }
         }
         let bytes = self.encode(pieces);
@@ -135,9 +135,9 @@ impl Peer {
         let bytes = self.encode(pieces);
         let Some(io) = self.io.clone() else { return };
         let before = self.background.take();
-        self.background = Some(tokio::spawn(async move {
+        self.background = Some(Sending::new(async move {
             if let Some(before) = before
-                && !matches!(before.await, Ok(Sent::Whole))
+                && before.done().await != Sent::Whole
             {
                 return Sent::Blocked(0);
             }
@@ -145,12 +145,24 @@ impl Peer {
         }));
     }
 
-    /// Ends the TCP direction to the other end.
+    /// Ends the TCP direction to the other end, behind what [`send_in_background`](Self::send_in_background) still has to send.
     pub fn fin(&mut self) {
-        if let Some(io) = &self.io {
-            self.log.push(self.link, By::Probe, What::Fin);
+        let Some(io) = self.io.clone() else { return };
+        let (log, link) = (self.log.clone(), self.link);
+        let fin = move || {
+            log.push(link, By::Probe, What::Fin);
             // It fails where the other end has reset the connection, and that is in the log.
-            let _ = socket2::SockRef::from(&**io).shutdown(Shutdown::Write);
+            let _ = socket2::SockRef::from(&*io).shutdown(Shutdown::Write);
+        };
+        match self.background.take() {
+            Some(before) if !before.0.is_finished() => {
+                self.background = Some(Sending::new(async move {
+                    let sent = before.done().await;
+                    fin();
+                    sent
+                }));
+            }
+            _ => fin(),
         }
     }
 
@@ -188,6 +200,12 @@ impl Peer {
         self.log.until(timeout, move || done(lock(&reading).received())).await
     }
 
+    /// Which connection it is.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        self.link
+    }
+
     /// Whether the probe's own end of the socket is still there.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -198,9 +216,9 @@ impl Peer {
         // The tasks hold the socket too.
         self.reader.abort();
         let _ = (&mut self.reader).await;
-        if let Some(background) = self.background.take() {
-            background.abort();
-            let _ = background.await;
+        if let Some(mut background) = self.background.take() {
+            background.0.abort();
+            let _ = (&mut background.0).await;
         }
         if let Some(io) = self.io.take()
             && reset
@@ -241,9 +259,25 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         self.reader.abort();
-        if let Some(background) = self.background.take() {
-            background.abort();
-        }
+    }
+}
+
+/// A sending under way. Dropping it ends it, with the one in front of it that it may be waiting for.
+struct Sending(JoinHandle<Sent>);
+
+impl Sending {
+    fn new(work: impl Future<Output = Sent> + Send + 'static) -> Self {
+        Self(tokio::spawn(work))
+    }
+
+    async fn done(mut self) -> Sent {
+        (&mut self.0).await.unwrap_or(Sent::Blocked(0))
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

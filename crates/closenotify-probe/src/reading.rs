@@ -326,3 +326,56 @@ const NEW_SESSION_TICKET: u8 = 4;
 /// As much plaintext is kept; more is counted only.
 const KEPT: usize = 64 * 1024 * 1024;
 const ALERTS_KEPT: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(unwrap: Unwrap) -> (Reading, Log) {
+        let log = Log::new();
+        (Reading::new(unwrap, log.clone(), Link::Tls), log)
+    }
+
+    #[test]
+    fn a_flood_of_data_is_counted_and_not_kept() {
+        let (mut reading, log) = reading(Unwrap::Nothing);
+        let chunk = vec![0; 1024 * 1024];
+        for _ in 0..70 {
+            reading.feed(&chunk);
+        }
+        assert_eq!(reading.received().data.len(), KEPT);
+        assert_eq!(reading.received().data_bytes, 70 * 1024 * 1024);
+        assert!(log.events().len() < 70);
+    }
+
+    #[test]
+    fn a_flood_of_alerts_is_counted_and_not_kept() {
+        let (mut reading, log) = reading(Unwrap::Records);
+        for _ in 0..10_000 {
+            reading.feed(&[ALERT, 3, 3, 0, 2, 1, 100]);
+        }
+        assert_eq!(reading.received().alerts.len(), ALERTS_KEPT);
+        assert_eq!(log.events().len(), 2000);
+    }
+
+    #[test]
+    fn what_is_no_record_is_noticed_once_and_not_kept() {
+        let (mut reading, log) = reading(Unwrap::Records);
+        for _ in 0..1000 {
+            reading.feed(b"HTTP/1.1 400 Bad Request\r\n");
+        }
+        reading.ended(TcpEnd::Fin);
+        assert_eq!(reading.received().error, Some(alert::UNEXPECTED_MESSAGE));
+        assert!(reading.pending.is_empty() && !reading.received().cut_inside_record);
+        assert_eq!(log.events().len(), 2);
+    }
+
+    #[test]
+    fn an_end_inside_a_record_is_told() {
+        let (mut reading, _) = reading(Unwrap::Records);
+        reading.feed(&[HANDSHAKE, 3, 3, 0, 50, 14]);
+        reading.ended(TcpEnd::Reset);
+        assert!(reading.received().cut_inside_record);
+        assert_eq!(reading.received().tcp_end, Some(TcpEnd::Reset));
+    }
+}

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // an unwrap here is an assertion
 
 use closenotify_probe::{
-    ClientSetup, Identity, Log, Peer, Piece, Sent, ServerSetup, Stop, TcpEnd, TlsEnd, Version, alert,
+    ClientSetup, Identity, Log, Peer, Piece, Received, Sent, ServerSetup, Stop, TcpEnd, TlsEnd, Version, alert,
 };
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -79,7 +79,7 @@ async fn a_client_and_rustls_understand_each_other_in_every_suite() {
             let log = Log::new();
             let mut peer = probe_client(addr, &client_setup(&identity, version), Stop::Complete, &log).await;
             assert_eq!(peer.send(&[Piece::Data(vec![7; 100_000]), Piece::CLOSE_NOTIFY], TIMEOUT).await, Sent::Whole);
-            assert!(peer.until(TIMEOUT, |received| received.is_over()).await);
+            assert!(peer.until(TIMEOUT, Received::is_over).await);
             peer.received(|received| {
                 assert_eq!(received.data, vec![7; 100_000]);
                 assert_eq!((received.tls_end, received.tcp_end), (Some(TlsEnd::CloseNotify), Some(TcpEnd::Fin)));

@@ -264,3 +264,86 @@ const RESET_PATIENCE: Duration = Duration::from_secs(5);
 /// How long, and over how many bytes, a connection whose handshake was refused is kept so that the alert arrives.
 const REFUSED_LINGER: Duration = Duration::from_secs(2);
 const REFUSED_BYTES: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LogFormat;
+    use std::future::{Future as _, poll_fn};
+    use std::io::Write;
+    use std::pin::pin;
+    use std::sync::Mutex;
+    use testkit::certs::{Authority, TlsVersion};
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
+    /// A ledger that can be read.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A whole session over sockets, in a task that wakes itself at every poll of its relay: as the incident did, a core at 100 %.
+    #[tokio::test]
+    async fn a_session_that_spins_is_reset_and_its_line_says_so() {
+        let authority = Authority::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let lines = Lines::default();
+        let (_aborter, abort) = Shutdown::channel();
+        let sessions = Arc::new(Sessions {
+            acceptor: TlsAcceptor::from(authority.server_config(TlsVersion::Both)),
+            upstream: HostPort::parse_target(&upstream.local_addr().unwrap().to_string()).unwrap(),
+            truncation: TruncationPolicy::Strict,
+            timeouts: Timeouts::default(),
+            ledger: Ledger::new(LogFormat::Json, Box::new(lines.clone())),
+            abort,
+        });
+
+        let connector = closenotify::TlsConnector::from(authority.client_config(TlsVersion::Both));
+        let address = listener.local_addr().unwrap();
+        let client = tokio::spawn(async move {
+            let tcp = TcpStream::connect(address).await.unwrap();
+            let mut client = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+            client.read(&mut [0; 9]).await.map_err(|error| error.kind())
+        });
+        let upstream = tokio::spawn(async move {
+            let (mut tcp, _) = upstream.accept().await.unwrap();
+            tcp.read(&mut [0; 9]).await.map_err(|error| error.kind())
+        });
+
+        let (tcp, from) = listener.accept().await.unwrap();
+        let mut serving = pin!(serve(sessions, 7, tcp, from));
+        let mut polls = 0;
+        poll_fn(|cx| {
+            let polled = serving.as_mut().poll(cx);
+            polls += 1;
+            // More than there need be: a machine that stands still for a second has polled too slowly for a spin.
+            assert!(polls < 10_000_000, "nobody ends it");
+            if polled.is_pending() {
+                cx.waker().wake_by_ref();
+            }
+            polled.map(|aborted| assert!(!aborted))
+        })
+        .await;
+
+        assert_eq!(client.await.unwrap(), Err(io::ErrorKind::ConnectionReset));
+        assert_eq!(upstream.await.unwrap(), Err(io::ErrorKind::ConnectionReset));
+        let line: serde_json::Value = serde_json::from_slice(&lines.0.lock().unwrap()).unwrap();
+        assert_eq!(line["session"], 7, "{line}");
+        assert_eq!(line["ended_first"], "proxy", "{line}");
+        assert_eq!(line["client_sent"], "aborted", "{line}");
+        assert_eq!(line["upstream_sent"], "reset", "{line}");
+        assert!(line["wasted_polls"].as_u64().unwrap() >= 10_000, "{line}");
+        let reason = line["reason"].as_str().unwrap();
+        assert!(reason.starts_with("the proxy spun, 10000 polls for nothing within "), "{reason}");
+    }
+}

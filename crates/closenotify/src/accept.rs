@@ -83,7 +83,8 @@ impl TlsAcceptor {
     ///
     /// Where rustls 0.23 refuses early data, because another protocol was chosen or the ticket is not known any more, it keeps
     /// what it skips and counts it anew at each step: a client that sent more than about half of the limit, or than 16 KiB, fails
-    /// the handshake then. Such a client has to come again.
+    /// the handshake then. Such a client has to come again. A client of ours [does not send so
+    /// much](crate::TlsConnector::connect_early).
     ///
     /// # Errors
     ///

@@ -79,13 +79,15 @@ impl TlsConnector {
     }
 
     /// As [`connect`](Self::connect), and says `early` first: as early data (0-RTT, RFC 9846 section 4.2.10), with the first
-    /// flight, where the server's ticket from an earlier session allows it.
+    /// flight, where the server's ticket from an earlier session allows it. That is a quarter of what the ticket allows, and
+    /// 4 KiB, at most, less 17 bytes; the rest waits for the handshake. So a server that refuses it, for the ticket is not known
+    /// any more or another protocol was chosen, goes on all the same: one over rustls 0.23 cannot skip much more.
     ///
     /// The stream that it answers is one like any other: there is no state in which its close or its shutdown is another. No
     /// byte of `early` is lost or doubled: what was not accepted as early data follows as ordinary data, before anything that
     /// is written to the stream. [`SessionFacts::early_data`](crate::SessionFacts::early_data) says how much was accepted. It is
     /// written when the future answers; only where the server takes no more of it before its own answer, of more than 16 KiB,
-    /// is read, the rest is held, encrypted, and goes out with the stream's next read, write or flush.
+    /// is read, what is left is held, encrypted, and goes out with the stream's next read, write or flush.
     ///
     /// **The server may get `early` more than once**, by somebody on the way who recorded it, and it is not protected by keys of
     /// this session. Say only what may be said twice. To call this is to allow it: `enable_early_data` of the configuration need
@@ -94,9 +96,9 @@ impl TlsConnector {
     /// # Errors
     ///
     /// As [`connect`](Self::connect). When early data had gone out, the server may have acted on it though the handshake failed. A
-    /// server that does not know TLS 1.3 any more fails it: connect again without. So does one over rustls 0.23 that refuses more
-    /// early data than it can skip (see [`accept_early`](crate::TlsAcceptor::accept_early)); its alert may come so late that the
-    /// stream is there already, and its first read fails.
+    /// server that does not know TLS 1.3 any more fails it: connect again without. So may one over rustls 0.23 that refuses early
+    /// data and has lowered its limit, but not to 0, since it made the ticket, or that gets the client's certificate in many
+    /// small pieces; its alert may come so late that the stream is there already, and its first read fails.
     ///
     /// Dropping the future drops the transport, with no alert; early data may have reached the server.
     pub fn connect_early<T: AsyncRead + AsyncWrite + Unpin>(

@@ -4,7 +4,7 @@
 //! the session: its end is not the session's, and no `close_notify` goes out before the client has finished.
 
 use crate::error::WriteError;
-use crate::handshake::{Handshaking, Reached, io_error};
+use crate::handshake::{Failed, Fallible, Handshaking, Reached, io_error};
 use crate::link::{Link, Side};
 use crate::server::TlsStream;
 use crate::stream::Stream;
@@ -16,7 +16,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A server's handshake up to where early data begins: made by [`TlsAcceptor::accept_early`](crate::TlsAcceptor::accept_early).
+/// A server's handshake up to where early data begins: made by
+/// [`TlsAcceptor::accept_early`](crate::TlsAcceptor::accept_early) and
+/// [`StartHandshake::into_early`](crate::StartHandshake::into_early).
 ///
 /// Dropping it drops the transport, with no alert: the peer sees an unfinished handshake.
 #[derive(Debug)]
@@ -29,18 +31,42 @@ impl<T> AcceptEarly<T> {
     }
 }
 
+impl<T: AsyncRead + AsyncWrite + Unpin> AcceptEarly<T> {
+    /// The same handshake, which gives the transport back when it fails.
+    pub fn into_fallible(self) -> Fallible<Self> {
+        Fallible(self)
+    }
+
+    /// The transport; `None` after the future has answered.
+    pub fn get_ref(&self) -> Option<&T> {
+        self.0.as_ref()?.get_ref()
+    }
+
+    fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<Result<EarlyStream<T>, Failed<T>>> {
+        // A caller that polls on after the result has broken the contract of `Future`.
+        let handshaking = self.0.as_mut().expect("a handshake is not polled after it has given its result");
+        let reached = ready!(handshaking.poll_reach(cx));
+        let handshaking = self.0.take().expect("it was there above");
+        Poll::Ready(reached.map(|reached| match reached {
+            Reached::Complete(stream) => EarlyStream(State::Session(Box::new(stream))),
+            Reached::EarlyData => EarlyStream(State::Early(Box::new(Early::new(handshaking)))),
+        }))
+    }
+}
+
 impl<T: AsyncRead + AsyncWrite + Unpin> Future for AcceptEarly<T> {
     type Output = io::Result<EarlyStream<T>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // A caller that polls on after the result has broken the contract of `Future`.
-        let handshaking = self.0.as_mut().expect("a handshake is not polled after it has given its result");
-        let reached = ready!(handshaking.poll_reach(cx)).map_err(|(error, _io)| io_error(error))?;
-        let handshaking = self.0.take().expect("it was there above");
-        Poll::Ready(Ok(EarlyStream(match reached {
-            Reached::Complete(stream) => State::Session(Box::new(stream)),
-            Reached::EarlyData => State::Early(Box::new(Early::new(handshaking))),
-        })))
+        self.poll_early(cx).map_err(|(error, _io)| io_error(error))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Future for Fallible<AcceptEarly<T>> {
+    type Output = Result<EarlyStream<T>, (io::Error, T)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_early(cx).map_err(|(error, io)| (io_error(error), io))
     }
 }
 

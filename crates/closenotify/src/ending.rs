@@ -142,6 +142,7 @@
 //! | [`end_tls`](crate::TlsStream::end_tls) | the same, and the transport is gone with it | `an_end_of_tls_that_is_dropped_drops_the_stream_and_the_transport` |
 //! | [`Connect`](crate::Connect), [`Accept`](crate::Accept), [`Fallible`](crate::Fallible) | the transport is dropped, with no alert | `dropping_a_handshake_drops_the_transport_without_a_word` |
 //! | [`LazyConfigAcceptor`](crate::LazyConfigAcceptor), or the [`StartHandshake`](crate::StartHandshake) that it answers | the same | `a_server_that_is_dropped_before_it_has_chosen_drops_the_transport_without_a_word` |
+//! | [`AcceptEarly`](crate::AcceptEarly), [`finish`](crate::EarlyStream::finish), or the [`EarlyStream`](crate::EarlyStream) between them | the same; of `connect_early` too, whose bytes the server may have | `dropping_at_any_stage_drops_the_transport_without_a_word` |
 //! | [`WhenEnded`](crate::WhenEnded) | nothing | `who_stops_waiting_for_an_ending_changes_nothing` |
 //!
 //! Tokio's `write_all` and `read_exact` are several writes or reads in one future: dropped midway they have done some, and do

@@ -65,7 +65,7 @@ pub(crate) struct Handshaking<T> {
 }
 
 /// A failure gives the transport back.
-type Failed<T> = (HandshakeError, T);
+pub(crate) type Failed<T> = (HandshakeError, T);
 
 /// What a handshake has to do with early data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,8 +138,13 @@ impl<T> Handshaking<T> {
     }
 
     /// Goes on from a ClientHello with a configuration.
-    pub(crate) fn configure(&mut self, hello: HelloReceived, config: Arc<ServerConfig>) {
-        self.phase = match hello.configure(config, &mut self.input, &mut self.output) {
+    pub(crate) fn configure(&mut self, hello: HelloReceived, config: Arc<ServerConfig>, early: Early) {
+        self.early = early;
+        let configured = match early {
+            Early::Accepted => hello.configure_early(config, &mut self.input, &mut self.output),
+            Early::None | Early::Sent => hello.configure(config, &mut self.input, &mut self.output),
+        };
+        self.phase = match configured {
             Ok(handshake) => Phase::Handshake(handshake),
             Err(error) => Phase::Failed(error),
         };
@@ -401,8 +406,8 @@ pub(crate) fn io_error(error: HandshakeError) -> io::Error {
     io::Error::new(error.io_kind(), error)
 }
 
-/// A handshake whose failure gives the transport back: made by `into_fallible` of [`Accept`](crate::Accept) and
-/// [`Connect`](crate::Connect), where `F` is the one or the other.
+/// A handshake whose failure gives the transport back: made by `into_fallible` of [`Accept`](crate::Accept),
+/// [`AcceptEarly`](crate::AcceptEarly) and [`Connect`](crate::Connect), where `F` is one of them.
 ///
 /// A TCP socket that is closed over unread data is reset by its kernel, and the reset may destroy the alert: to be sure that
 /// a refused peer learns why, shut the transport down and read it to its end before it is dropped.

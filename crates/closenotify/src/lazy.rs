@@ -4,7 +4,8 @@
 
 use crate::accept::Accept;
 use crate::buffers::BufferLimit;
-use crate::handshake::{Handshaking, Settings, io_error};
+use crate::early::AcceptEarly;
+use crate::handshake::{Early, Handshaking, Settings, io_error};
 use crate::reading::Truncation;
 use closenotify_core::HelloReceived;
 use rustls::ServerConfig;
@@ -114,9 +115,16 @@ impl<T> StartHandshake<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> StartHandshake<T> {
     /// Goes on with `config`. When the client asked for nothing that it has, the future answers the error after the alert
-    /// that says so.
+    /// that says so. Early data is refused, as by [`accept`](crate::TlsAcceptor::accept).
     pub fn into_stream(mut self, config: Arc<ServerConfig>) -> Accept<T> {
-        self.handshaking.configure(self.hello, config);
+        self.handshaking.configure(self.hello, config, Early::None);
         Accept(self.handshaking)
+    }
+
+    /// As [`into_stream`](Self::into_stream), up to where the client's early data begins, as
+    /// [`accept_early`](crate::TlsAcceptor::accept_early) does, which says what can be a replay.
+    pub fn into_early(mut self, config: Arc<ServerConfig>) -> AcceptEarly<T> {
+        self.handshaking.configure(self.hello, config, Early::Accepted);
+        AcceptEarly::new(self.handshaking)
     }
 }

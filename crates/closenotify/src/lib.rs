@@ -16,6 +16,8 @@
 //!   hyper, h2, axum and others that take a stream over.
 //! - Early data (0-RTT): [`connect_early`](TlsConnector::connect_early) says something with the first flight, and gives an
 //!   ordinary stream; [`accept_early`](TlsAcceptor::accept_early) hears it, with a type of its own, for it can be a replay.
+//! - [`LazyConfigAcceptor`] shows the ClientHello to a server that chooses its configuration by it, and can give every byte
+//!   back.
 //! - No task ever wakes itself, whatever the peer sends.
 //!
 //! # Example

@@ -255,11 +255,15 @@ impl End {
             return;
         }
         facts.ended = true;
-        let read_failed = facts.read_failed || self.has_hit(Op::Read, |fault| matches!(fault, Fault::Fail(_)));
+        let failed = if self.has_hit(Op::Read, |fault| matches!(fault, Fault::Fail(_))) {
+            Some("its transport had failed")
+        } else {
+            facts.read_failed.then_some("it had told an error")
+        };
         let (received, shut_down) = (facts.received.len(), facts.shutdown_started);
         drop(facts);
-        if read_failed {
-            let seen = format!("{side}: read tells an orderly end, though its transport had failed");
+        if let Some(failed) = failed {
+            let seen = format!("{side}: read tells an orderly end, though {failed}");
             return self.world.fail(Rule::ErrorBecomesEnd, seen);
         }
         if self.world.lock().script.has_hit(|_, _, _| true) {

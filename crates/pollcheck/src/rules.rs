@@ -85,7 +85,7 @@ rules! {
     EndBeforeBufferedBytes = "end-before-buffered-bytes", READ,
         "If no data was read (`buf.filled().len()` is unchanged), it implies that EOF has been reached, or the output \
          buffer had zero capacity (i.e. `buf.remaining()` == 0).";
-    /// The transport failed and reading reports an orderly end.
+    /// The transport failed, or reading told another error, and then reading tells an orderly end.
     ErrorBecomesEnd = "error-becomes-end", READ_TRAIT,
         "`Poll::Ready(Err(e))` for other errors are standard I/O errors coming from the underlying object.";
     /// The transport failed to write and everybody was told that all went well.

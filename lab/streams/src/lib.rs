@@ -15,8 +15,6 @@ pub struct Stream {
     pub name: &'static str,
     /// The crates whose versions the row gives, the stream's own first.
     pub crates: &'static [&'static str],
-    /// Whether it is built with the feature `heavy` only.
-    pub heavy: bool,
     /// Checks it.
     pub check: fn() -> Report,
 }

@@ -26,7 +26,7 @@ use tokio_util::io::{CopyToBytes, InspectReader, InspectWriter, ReaderStream, Si
 
 /// The rows of this file.
 pub fn streams() -> Vec<Stream> {
-    let row = |name, crates, check| Stream { name, crates, heavy: false, check };
+    let row = |name, crates, check| Stream { name, crates, check };
     let mut streams = vec![
         row("`net::TcpStream`", &["tokio"] as &[_], tcp as fn() -> Report),
         row("`net::UnixStream`", &["tokio"], unix),

@@ -15,7 +15,7 @@ mod wire;
 
 /// The rows of this file.
 pub fn streams() -> Vec<Stream> {
-    let row = |name, crates, check| Stream { name, crates, heavy: false, check };
+    let row = |name, crates, check| Stream { name, crates, check };
     #[allow(unused_mut, reason = "without the feature there is nothing to add")]
     let mut streams = vec![
         row("`TlsStream`, TLS 1.3", &["tokio-rustls", "rustls"] as &[_], (|| rustls_pair(TLS13)) as fn() -> Report),

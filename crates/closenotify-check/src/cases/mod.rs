@@ -3,6 +3,7 @@
 //! An id never changes its meaning: files of known deviations name it.
 
 mod client;
+mod proxy;
 mod server;
 
 use crate::case::{Allowed, Case, Ending, Level, Need, Subject};
@@ -14,7 +15,7 @@ pub fn of(subject: Subject) -> Vec<&'static Case> {
     match subject {
         Subject::Server => server::all(),
         Subject::Client => client::all(),
-        Subject::Proxy => Vec::new(),
+        Subject::Proxy => proxy::all(),
     }
 }
 

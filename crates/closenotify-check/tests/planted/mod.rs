@@ -15,7 +15,7 @@ pub(crate) fn options(select: &[&str]) -> Options {
         jobs: 8,
         timeout: Duration::from_secs(2),
         watch: Duration::from_millis(300),
-        progress: Arc::new(Silent),
+        watcher: Arc::new(Silent),
         stop,
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::peer::{self, Wire, by_hand, data, done, failed, feed, output_of, read, write};
 use closenotify::{
-    Deadline, EarlyStream, Ended, HandshakeError, Linger, ReceivedEnding, SentEnding, TlsAcceptor, TlsConnector,
-    TruncatedAt,
+    Deadline, EarlyStream, Ended, HandshakeError, LazyConfigAcceptor, Linger, ReceivedEnding, SentEnding, TlsAcceptor,
+    TlsConnector, TruncatedAt,
 };
 use rustls::client::Resumption;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig};
@@ -17,6 +17,9 @@ use testkit::tickets::early_configs;
 use testkit::transport::{Handle, ReadStep, WriteStep};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::time::Instant;
+
+/// What our client says early where the ticket allows 16 KiB or more; the rest of what it says first follows.
+const EARLY_MOST: usize = 16_384 / 4 - 17;
 
 /// What a server does with early data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,10 +113,6 @@ fn both_sides_end_with_close_notify_whatever_became_of_the_early_data() {
         for serving in SERVING {
             for ticket in [true, false] {
                 for (length, room) in [(1, 64 * 1024), (5_000, 64 * 1024), (5_000, 7), (60_000, 1_000)] {
-                    if ticket && !serving.accepts() && length > 5_000 {
-                        // More than rustls skips.
-                        continue;
-                    }
                     let case = format!("{serving:?}, ticket: {ticket}, {length} through {room}");
                     let (acceptor, connector) = serving.endpoints(ticket);
                     let (to_server, to_client) = duplex(room);
@@ -125,7 +124,7 @@ fn both_sides_end_with_close_notify_whatever_became_of_the_early_data() {
                     let (answer, at_client, ended) = client.take().unwrap();
                     assert!(said == [&bytes(length)[..], b" and more"].concat(), "{case}: {} bytes", said.len());
                     assert_eq!(answer, b"the answer", "{case}");
-                    let accepted = (ticket && serving.accepts()).then_some(length as u64);
+                    let accepted = (ticket && serving.accepts()).then_some(length.min(EARLY_MOST) as u64);
                     assert_eq!((at_client, at_server), (accepted, accepted), "{case}");
                     assert!(served.is_clean() && ended.is_clean(), "{case}: {served}; {ended}");
                     assert_eq!((client.self_wakes(), server.self_wakes()), (0, 0), "{case}");
@@ -135,10 +134,10 @@ fn both_sides_end_with_close_notify_whatever_became_of_the_early_data() {
     });
 }
 
-/// The client reads while its early data is still on its way, else both sides would wait for the other to read.
+/// The client reads while what it says first is still on its way, else both sides would wait for the other to read.
 /// docs/cases.md R26
 #[test]
-fn a_server_may_answer_long_early_data_before_it_has_read_it() {
+fn a_server_may_answer_what_is_said_first_at_length_before_it_has_read_it() {
     by_hand(|| {
         for half_rtt in [true, false] {
             let (mut server, client) = early_configs(300_000);
@@ -157,12 +156,19 @@ fn a_server_may_answer_long_early_data_before_it_has_read_it() {
                     early.write_all(&chunk[..read]).await.unwrap();
                 }
                 let mut stream = early.finish().await.unwrap();
+                let mut rest = 200_000 - EARLY_MOST;
+                while rest > 0 {
+                    let read = stream.read(&mut chunk).await.unwrap();
+                    stream.write_all(&chunk[..read]).await.unwrap();
+                    rest -= read;
+                }
+                stream.flush().await.unwrap();
                 assert_eq!(stream.read(&mut chunk).await.unwrap(), 0);
                 assert!(stream.close(Linger::default()).await.is_clean());
             });
             let client = strict.spawn("client", async move {
                 let mut stream = connector.connect_early(name(), to_server, bytes(200_000)).await.unwrap();
-                assert_eq!(stream.facts().early_data(), Some(200_000));
+                assert_eq!(stream.facts().early_data(), Some(EARLY_MOST as u64));
                 let mut echo = vec![0; 200_000];
                 stream.read_exact(&mut echo).await.unwrap();
                 assert!(stream.close(Linger::default()).await.is_clean());
@@ -268,6 +274,68 @@ fn early_data_that_was_not_read_is_kept_for_the_reader_of_either_stream() {
                 met.wire.push_data(data(&mut met.peer, b"in the session"));
                 assert_eq!(done(read(&waker, &mut met.early, 2)), b"", "what follows is the session's");
             }
+        }
+    });
+}
+
+/// A failure in front of the early data gives the transport back, as that of any other handshake.
+#[test]
+fn a_handshake_that_fails_before_early_data_gives_the_transport_back() {
+    by_hand(|| {
+        let (server, _) = early_configs(1_000);
+        let (wire, handle) = Wire::new();
+        handle.push_data(*b"GET / HTTP/1.1\r\n\r\n");
+        let accept = TlsAcceptor::from(Arc::new(server)).accept_early(wire);
+        assert!(accept.get_ref().is_some());
+        let mut accept = pin!(accept.into_fallible());
+        let Poll::Ready(Err((error, wire))) = CountingWaker::new().poll(accept.as_mut()) else { panic!("no failure") };
+        assert_eq!(why(&error), HandshakeError::NotTls { plain_http: true });
+        assert!(!handle.is_write_dropped());
+        drop(wire);
+        assert!(handle.is_write_dropped());
+    });
+}
+
+/// A server that chooses its configuration by the ClientHello hears early data, too, or refuses it.
+#[test]
+fn early_data_is_heard_behind_a_hello_that_was_looked_at() {
+    by_hand(|| {
+        let (server, client) = early_configs(1_000);
+        for accepting in [true, false] {
+            let mut peer = peer_of(&client, b"hello");
+            let (wire, handle) = Wire::new();
+            handle.push_data(output_of(&mut peer));
+            let waker = CountingWaker::new();
+            let Poll::Ready(start) = waker.poll(pin!(LazyConfigAcceptor::new(wire)).as_mut()) else {
+                panic!("no hello")
+            };
+            let start = start.unwrap();
+            assert_eq!(start.client_hello().server_name(), Some("localhost"));
+            let config = Arc::new(server.clone());
+            let mut stream = if accepting {
+                let accept = start.into_early(config).into_fallible();
+                let Poll::Ready(Ok(early)) = waker.poll(pin!(accept).as_mut()) else { panic!("no early data") };
+                let mut met = Met { early, wire: handle.clone(), peer };
+                assert_eq!(done(read(&waker, &mut met.early, 9)), b"hello");
+                assert_eq!(done(write(&waker, &mut met.early, b"hi")), 2);
+                let finished = answer(&mut met);
+                handle.push_data(finished);
+                peer = met.peer;
+                let Poll::Ready(Ok(stream)) = waker.poll(pin!(met.early.finish()).as_mut()) else {
+                    panic!("not finished")
+                };
+                stream
+            } else {
+                let mut accept = pin!(start.into_stream(config));
+                assert!(waker.poll(accept.as_mut()).is_pending());
+                feed(&mut peer, &handle.take_written()).unwrap();
+                handle.push_data(output_of(&mut peer));
+                let Poll::Ready(Ok(stream)) = waker.poll(accept.as_mut()) else { panic!("not complete") };
+                stream
+            };
+            assert_eq!(stream.facts().early_data(), accepting.then_some(5));
+            handle.push_data(data(&mut peer, b"more"));
+            assert_eq!(done(read(&waker, &mut stream, 9)), b"more");
         }
     });
 }

@@ -1,9 +1,13 @@
 //! Streams that read wrongly: ends that are none, bytes that are kept, errors that vanish.
 
+use std::cell::Cell;
 use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use tokio::io::{AsyncRead, ReadBuf};
+use pollcheck::{Check, Rule, Transport};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::faulty::{Fault, Io, gallery};
 
@@ -103,11 +107,65 @@ struct FailsWhenHeldBack;
 
 impl Fault for FailsWhenHeldBack {
     fn flush(&mut self, io: Io<'_>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match tokio::io::AsyncWrite::poll_flush(io, cx) {
+        match AsyncWrite::poll_flush(io, cx) {
             Poll::Pending => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             ready => ready,
         }
     }
+}
+
+/// As a decoder that tells once that its input was cut: its own transport never failed, the peer's did.
+struct TellsACutOnce {
+    io: Transport,
+    told: bool,
+    ended: Rc<Cell<bool>>,
+    peer_ended: Rc<Cell<bool>>,
+}
+
+impl AsyncRead for TellsACutOnce {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let (before, room) = (buf.filled().len(), buf.remaining());
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        if room > 0 && buf.filled().len() == before && !self.peer_ended.get() && !self.told {
+            self.told = true;
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for TellsACutOnce {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+        self.ended.set(true);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn an_error_of_its_own_that_becomes_an_end_is_not_said_to_be_the_transports() {
+    let report = Check::new().pair(|left, right| {
+        let ended = [Rc::<Cell<bool>>::default(), Rc::default()];
+        let end = |io, own: usize| TellsACutOnce {
+            io,
+            told: false,
+            ended: Rc::clone(&ended[own]),
+            peer_ended: Rc::clone(&ended[1 - own]),
+        };
+        (end(left, 0), end(right, 1))
+    });
+    let [violation] = report.violations() else { panic!("{report}") };
+    assert_eq!(violation.rule(), Rule::ErrorBecomesEnd, "{report}");
+    let text = report.to_string();
+    assert!(text.contains("read tells an orderly end, though it had told an error"), "{text}");
 }
 
 /// Speaks to async callers as to blocking ones.

@@ -9,7 +9,7 @@ use std::io;
 
 /// The rows of this file.
 pub fn streams() -> Vec<Stream> {
-    let row = |name, crates, check| Stream { name, crates, heavy: true, check };
+    let row = |name, crates, check| Stream { name, crates, check };
     vec![
         row("`SslStream`", &["tokio-boring", "boring"] as &[_], boring_pair as fn() -> Report),
         row("`TlsStream`, TLS 1.3", &["s2n-tls-tokio", "s2n-tls"], || s2n_pair("default_tls13")),

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The rows of this file.
 pub fn streams() -> Vec<Stream> {
-    let row = |name, crates, check| Stream { name, crates, heavy: false, check };
+    let row = |name, crates, check| Stream { name, crates, check };
     vec![
         row(
             "`SslStream`, TLS 1.3",

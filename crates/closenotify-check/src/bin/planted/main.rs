@@ -5,6 +5,8 @@
 
 mod client;
 mod client_faults;
+mod proxy;
+mod proxy_faults;
 mod server;
 mod server_faults;
 
@@ -15,8 +17,9 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match (words.first().map(String::as_str), runtime) {
         (Some("server"), Ok(runtime)) => runtime.block_on(server::run(&words[1..])),
+        (Some("proxy"), Ok(runtime)) => runtime.block_on(proxy::run(&words[1..])),
         (Some("client"), Ok(runtime)) => runtime.block_on(client::run(&words[1..])),
-        (_, Ok(_)) => Err("usage: planted server --listen ADDR --cert PEM --key PEM [--fault NAME] | client --connect ADDR [--fault NAME]".to_owned()),
+        (_, Ok(_)) => Err("usage: planted server|client|proxy OPTIONS [--fault NAME]".to_owned()),
         (_, Err(error)) => Err(format!("no runtime: {error}")),
     };
     match outcome {
@@ -34,4 +37,10 @@ fn main() -> ExitCode {
 fn option<'a>(words: &'a [String], name: &str) -> Option<&'a str> {
     let at = words.iter().position(|word| word.strip_prefix("--") == Some(name))?;
     words.get(at + 1).map(String::as_str)
+}
+
+/// Takes the whole peer down.
+#[expect(clippy::disallowed_methods, reason = "that is the fault: it takes all sessions with it")]
+fn die() -> ! {
+    std::process::exit(1)
 }

@@ -66,7 +66,7 @@ impl Server {
                     tokio::time::sleep(PATIENCE).await;
                 }
                 if self.has("dies-of-a-reset") && error.fault == closenotify_probe::Fault::Reset {
-                    std::process::exit(1);
+                    crate::die();
                 }
                 return drop(kept);
             }
@@ -213,7 +213,7 @@ impl Session<'_> {
 
     async fn was_reset(&self) {
         if self.server.has("dies-of-a-reset") {
-            std::process::exit(1);
+            crate::die();
         }
         if self.server.has("spins-on-reset") {
             tokio::spawn(spin());

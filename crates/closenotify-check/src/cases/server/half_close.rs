@@ -14,13 +14,13 @@ pub(super) const CASES: &[Case] = &[
         needs: Need::Answer,
         steps: &[Step::Send(&[Put::Request]), Step::Send(&[Put::CloseNotify])],
         allowed: Allowed { data: Some(&[DataSeen::Whole]), close: Some(CLOSE_NOTIFY), ..Allowed::ANYTHING },
-        harm: "Clients that say that their request is whole get no answer, or half of one",
-        mend: "Take a close_notify for the end of input, not for the end of the connection",
+        harm: "Clients that say that their request is whole get no answer, half of one, or one that they cannot take for whole",
+        mend: "Take a close_notify for the end of input, not of the connection, and send one of your own before the FIN",
         ..BASE
     },
     Case {
         id: "server/half-close/same-segment",
-        requirement: "The same where the close_notify is in one segment with the request",
+        requirement: "A close_notify in one segment with the request does not cost the answer",
         level: Level::Practice,
         clauses: &[END],
         origin: &["R40", "L19", "J04"],
@@ -28,12 +28,12 @@ pub(super) const CASES: &[Case] = &[
         steps: &[Step::Send(&[Put::Request, Put::CloseNotify])],
         allowed: Allowed { data: Some(&[DataSeen::Whole]), close: Some(CLOSE_NOTIFY), ..Allowed::ANYTHING },
         harm: "Whether an answer comes depends on how the network cuts the stream",
-        mend: "Deliver all data in front of a close_notify before the end is told",
+        mend: "Deliver all data in front of a close_notify before the end is told, answer, and send a close_notify",
         ..BASE
     },
     Case {
         id: "server/half-close/with-fin",
-        requirement: "The same where a FIN follows the close_notify",
+        requirement: "A close_notify and a FIN behind the request do not cost the answer",
         level: Level::Practice,
         clauses: &[END],
         origin: &["R50", "V04", "V08"],
@@ -41,7 +41,7 @@ pub(super) const CASES: &[Case] = &[
         steps: &[Step::Send(&[Put::Request, Put::CloseNotify]), Step::Fin],
         allowed: Allowed { data: Some(&[DataSeen::Whole]), close: Some(CLOSE_NOTIFY), ..Allowed::ANYTHING },
         harm: "A client that half-closes TCP as well loses its answer",
-        mend: "Take a FIN for the end of the client's direction alone",
+        mend: "Take a FIN for the end of the client's direction alone, answer, and send a close_notify",
         ..BASE
     },
     Case {
@@ -60,7 +60,7 @@ pub(super) const CASES: &[Case] = &[
         ],
         allowed: Allowed { data: Some(&[DataSeen::Whole]), close: Some(CLOSE_NOTIFY), ..Allowed::ANYTHING },
         harm: "Long answers are cut where short ones come through, which nobody notices in tests",
-        mend: "End the connection when the answer is written and flushed, not when the input has ended",
+        mend: "Send the close_notify when the answer is written and flushed, not when the input has ended, and not never",
         ..BASE
     },
     Case {
@@ -80,7 +80,7 @@ pub(super) const CASES: &[Case] = &[
         ],
         allowed: Allowed { data: Some(&[DataSeen::Whole]), close: Some(CLOSE_NOTIFY), ..Allowed::ANYTHING },
         harm: "A client that closes early by good manners loses the rest of its answer",
-        mend: "Go on writing after the peer's close_notify",
+        mend: "Go on writing after the peer's close_notify, and send your own behind the answer",
         ..BASE
     },
     Case {
