@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::shell::{self, Failure, Outcome, cargo};
-use crate::{cases, deny, deps, examples, fuzz, lab, readme, test};
+use crate::{cases, deny, deps, examples, fuzz, lab, readme, survey, test};
 
 /// Runs every step; stops at the first that fails, and names it.
 pub(crate) fn run() -> Outcome {
@@ -41,6 +41,7 @@ pub(crate) fn run() -> Outcome {
             "examples" => examples::run(),
             "fuzz-smoke" => fuzz::smoke(),
             "lab" => lab::run(),
+            "survey" => survey::small(false),
             "docs" => {
                 let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
                 doc.env("RUSTDOCFLAGS", "-D warnings");
@@ -68,5 +69,18 @@ pub(crate) fn run() -> Outcome {
     Ok(())
 }
 
-const STEPS: [&str; 12] =
-    ["fmt", "clippy", "deps", "cases", "test", "examples", "panics", "fuzz-smoke", "lab", "docs", "deny", "readme"];
+const STEPS: [&str; 13] = [
+    "fmt",
+    "clippy",
+    "deps",
+    "cases",
+    "test",
+    "examples",
+    "panics",
+    "fuzz-smoke",
+    "lab",
+    "survey",
+    "docs",
+    "deny",
+    "readme",
+];

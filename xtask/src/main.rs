@@ -63,7 +63,7 @@ enum Command {
     Readme,
     /// Run the checker on real servers, clients and proxies, and write docs/survey.md and docs/survey.html
     ///
-    /// Installs them from Debian packages, as root, without starting their services; takes about half an hour. Exit code: 3
+    /// Installs them from Debian packages, as root, without starting their services; takes about 40 minutes. Exit code: 3
     /// when something is missing and cannot be installed from here.
     Survey {
         /// Only these subjects, by id; the pages keep what earlier runs on this machine say of the others
@@ -78,7 +78,7 @@ enum Command {
         #[arg(long, requires = "small")]
         write: bool,
     },
-    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, test, examples, panics, fuzz-smoke, lab, docs, deny, readme
+    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, test, examples, panics, fuzz-smoke, lab, survey, docs, deny, readme
     ///
     /// Prints each step's name and duration, and stops at the first failure.
     Ci,

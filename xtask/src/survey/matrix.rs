@@ -64,7 +64,7 @@ fn section(text: &mut String, kind: Kind, subjects: &[&Surveyed], surprises: &[S
         let _ = write!(text, "| `{id}` | {} |", case.level);
         for subject in subjects {
             let symbols = subject.cell(&case.case).map_or_else(|| " ".to_owned(), symbols);
-            let found = surprises.iter().find(|surprise| surprise.is_about(subject.subject.id, &case.case));
+            let found = subject.cell(&case.case).and_then(|cell| surprises::about(surprises, subject, cell));
             let _ = match found {
                 Some(surprise) => write!(text, " [{symbols}](#{}) |", surprise.anchor()),
                 None => write!(text, " {symbols} |"),

@@ -8,7 +8,7 @@ use std::fs;
 use super::matrix::cases;
 use super::report::{Cell, Known, Seen, Surveyed, Verdict};
 use super::subjects::Kind;
-use super::surprises::Surprise;
+use super::surprises::{self, Surprise};
 use crate::shell::{self, Failure, Outcome};
 
 /// Writes the page.
@@ -159,7 +159,7 @@ fn show(html: &mut String, notes: &mut String, one: &Surveyed, cell: &Cell, surp
     let verdicts = cell.verdicts();
     let worst = verdicts.iter().max().copied().unwrap_or(Verdict::NotApplicable);
     let mark = if cell.varies() { "<sup title=\"the runs were not alike\">~</sup>" } else { "" };
-    let surprise = surprises.iter().find(|surprise| surprise.is_about(one.subject.id, &cell.case));
+    let surprise = surprises::about(surprises, one, cell);
     let star = if surprise.is_some() { " told" } else { "" };
     let glyphs: String =
         verdicts.iter().map(|verdict| format!("<b class=\"{}\">{}</b>", class(*verdict), glyph(*verdict))).collect();

@@ -13,7 +13,7 @@ use super::prepare::Prepared;
 use super::report::Report;
 use super::run::{check, reports};
 use super::subjects::{self, Subject};
-use crate::shell::{self, Failure, Outcome};
+use crate::shell::{self, Failure, Outcome, cargo};
 
 /// What was seen, by subject and case with its version of TLS.
 type Codes = BTreeMap<(String, String), String>;
@@ -28,6 +28,8 @@ struct Expected {
 
 /// Runs the small survey; compares with the file, or writes it.
 pub(super) fn run(write: bool) -> Outcome {
+    // What it runs on is outside the workspace, where nothing else looks at it.
+    shell::run(cargo(&["fmt", "--manifest-path", "lab/peers/Cargo.toml", "--check"]))?;
     let small: Vec<&Subject> = subjects::all().filter(|subject| !subject.small.is_empty()).collect();
     let prepared = Prepared::new(&small, false)?;
     let path = shell::root().join(FILE);

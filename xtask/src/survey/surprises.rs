@@ -10,7 +10,7 @@
 //! Text.
 //! ```
 
-use super::report::Known;
+use super::report::{Cell, Known, Surveyed, Verdict};
 use crate::shell::{Failure, Outcome};
 
 /// An entry.
@@ -44,6 +44,20 @@ impl Surprise {
         }
         anchor
     }
+}
+
+/// The first entry about a cell; none where all is as it should be.
+pub(super) fn about<'a>(surprises: &'a [Surprise], subject: &Surveyed, cell: &Cell) -> Option<&'a Surprise> {
+    let fine = cell.tls.values().all(|seen| matches!(seen.verdict, Verdict::Met | Verdict::NotApplicable));
+    // One entry is about what is met: it was said not to be.
+    let is_named = |surprise: &&Surprise| surprise.cases.contains(&cell.case);
+    let is_about = |surprise: &&Surprise| surprise.is_about(subject.subject.id, &cell.case);
+    surprises.iter().find(|surprise| is_about(surprise) && (!fine || is_only(surprise) && is_named(surprise)))
+}
+
+/// Whether the entry is about one cell.
+fn is_only(surprise: &Surprise) -> bool {
+    surprise.subjects.len() == 1 && surprise.cases.len() == 1
 }
 
 /// Reads the entries of the page.
