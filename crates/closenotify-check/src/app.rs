@@ -61,7 +61,10 @@ impl App {
                 format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: closenotify-check\r\nAccept: */*\r\n{connection}\r\n")
                     .into_bytes()
             }
-            Self::Echo if long => (0..LONG_ANSWER * 2).map(|at| b'a' + (at % 23) as u8).collect(),
+            // In lines, for an echo that waits for the end of one.
+            Self::Echo if long => {
+                (0..LONG_ANSWER * 2).map(|at| if at % 64 == 63 { b'\n' } else { b'a' + (at % 23) as u8 }).collect()
+            }
             Self::Echo => b"closenotify check: the quick brown fox jumps over the lazy dog\n".to_vec(),
             Self::Greeting | Self::None => Vec::new(),
         }
@@ -261,6 +264,15 @@ mod tests {
         let usual = "HTTP/1.0 200 OK\r\n\r\nabcdef";
         assert_eq!(seen(usual, usual), DataSeen::Whole);
         assert_eq!(seen(usual, "HTTP/1.0 200 OK\r\n\r\nabc"), DataSeen::Cut);
+    }
+
+    #[test]
+    fn an_echo_of_lines_can_answer_all_that_it_is_sent() {
+        for long in [false, true] {
+            let request = App::Echo.request("localhost", false, long);
+            assert!(request.ends_with(b"\n"), "an echo waits for the rest of the last line");
+            assert!(request.split(|byte| *byte == b'\n').all(|line| line.len() < 128), "some take no longer lines");
+        }
     }
 
     #[test]

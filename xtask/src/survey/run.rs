@@ -71,7 +71,7 @@ pub(super) fn check(prepared: &Prepared, subject: &Subject, report: &Path, optio
     }
     let text = fs::read_to_string(&said).unwrap_or_default();
     let summary = text.lines().find(|line| line.contains(" results in ")).unwrap_or("done");
-    println!("survey: {summary} ({:.1} s)", took.as_secs_f64());
+    println!("survey: {}: {summary} ({:.1} s)", subject.id, took.as_secs_f64());
     Ok(())
 }
 
