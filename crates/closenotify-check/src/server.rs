@@ -9,7 +9,7 @@ use crate::drive::{Words, await_end, drive};
 use crate::error::CheckError;
 use crate::judge::{Closed, Judged, Seen, judge};
 use crate::outcome::{Outcome, Run};
-use crate::process::Demand;
+use crate::process::at_rest;
 use crate::run::{Options, Plan, run};
 use crate::step::Step;
 use closenotify_probe::{ClientSetup, Fault, HandshakeError, Log, Peer, Piece, Received, Stop, Trust, Version};
@@ -190,7 +190,7 @@ async fn observe(
     drive(&mut peer, log, case.steps, &words, timeout, answered).await;
 
     let cpu = match server.process {
-        Some(process) if case.allowed.quiet => watch(process, options.watch).await,
+        Some(process) if case.allowed.quiet => at_rest(process, options.watch).await,
         _ => None,
     };
     let judges_end = case.allowed.data.is_some() || case.allowed.close.is_some() || !case.allowed.also.is_empty();
@@ -242,17 +242,6 @@ fn lacks(needs: Need, server: &Server, expected: &Expected) -> Option<String> {
     }
 }
 
-/// What a process asks of the processors from now on, for a while.
-pub(crate) async fn watch(process: u32, time: Duration) -> Option<(Duration, Duration)> {
-    // What the steps themselves cost is not meant.
-    tokio::time::sleep(SETTLE).await;
-    let before = Demand::of(process)?;
-    let start = std::time::Instant::now();
-    tokio::time::sleep(time).await;
-    let asked = Demand::of(process)?.since(&before);
-    Some((asked, start.elapsed()))
-}
-
 async fn serves_another(server: &Server, setup: &ClientSetup, timeout: Duration) -> bool {
     let log = Log::new();
     let Ok(io) = connect(server, timeout, None).await else { return false };
@@ -272,4 +261,3 @@ async fn connect(
 /// What a slow reader's kernel takes.
 const SMALL_BUFFER: u32 = 8 * 1024;
 const QUIET: Duration = Duration::from_millis(300);
-const SETTLE: Duration = Duration::from_millis(100);

@@ -409,4 +409,4 @@ fn has_more_behind(received: &Received) -> bool {
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LINGER: Duration = Duration::from_secs(1);
-const SPIN: Duration = Duration::from_secs(2);
+const SPIN: Duration = Duration::from_secs(8);
