@@ -220,6 +220,29 @@ fn written(file: &File) -> Vec<u8> {
 /// The CPU time that a process and all its descendants have taken since they were started; `None` when there is no such process.
 #[must_use]
 pub fn cpu_time(id: u32) -> Option<Duration> {
+    let ticks: u64 = family(id)?.into_iter().map(|(_, ticks)| ticks).sum();
+    Some(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
+/// The CPU time that a process and all its descendants have taken, and the time for which they were ready to run and others
+/// had the CPU: what a process that spins takes on an idle machine, whatever the load of this one.
+pub(crate) fn cpu_wanted(id: u32) -> Option<Duration> {
+    let waited: u64 = family(id)?.into_iter().map(|(process, _)| waited(process)).sum();
+    Some(cpu_time(id)? + Duration::from_nanos(waited))
+}
+
+/// The nanoseconds for which the threads of a process were ready and did not run; none where the system does not tell.
+fn waited(process: u32) -> u64 {
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return 0 };
+    let of = |thread: fs::DirEntry| {
+        let stat = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        stat.split(' ').nth(1)?.parse::<u64>().ok()
+    };
+    threads.flatten().filter_map(of).sum()
+}
+
+/// A process and all its descendants, with the ticks of the clock that each has taken; `None` when there is no such process.
+fn family(id: u32) -> Option<Vec<(u32, u64)>> {
     let mut processes: HashMap<u32, (u32, u64)> = HashMap::new();
     for entry in fs::read_dir("/proc").ok()?.flatten() {
         let Some(process) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
@@ -227,19 +250,18 @@ pub fn cpu_time(id: u32) -> Option<Duration> {
             processes.insert(process, stat);
         }
     }
-    let (_, mut ticks) = *processes.get(&id)?;
-    let mut family = vec![id];
+    let (_, ticks) = *processes.get(&id)?;
+    let mut family = vec![(id, ticks)];
     let mut next = 0;
-    while let Some(parent) = family.get(next).copied() {
+    while let Some((parent, _)) = family.get(next).copied() {
         next += 1;
         for (child, (of, taken)) in &processes {
-            if *of == parent && !family.contains(child) {
-                family.push(*child);
-                ticks += taken;
+            if *of == parent && !family.iter().any(|(known, _)| known == child) {
+                family.push((*child, *taken));
             }
         }
     }
-    Some(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+    Some(family)
 }
 
 /// The parent and the ticks of a line of `/proc/PID/stat`. The name in it may hold anything, so counting begins behind it.
