@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 #[allow(dead_code, reason = "what comes behind a handshake is another target's")]
 #[path = "../../crates/closenotify-core/tests/core/inputs.rs"]
 mod inputs;
-#[allow(dead_code, reason = "the tests use more of it")]
+#[allow(dead_code, unused_imports, reason = "the tests use more of it")]
 #[path = "../../crates/closenotify-core/tests/core/peer.rs"]
 mod peer;
 

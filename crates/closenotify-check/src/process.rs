@@ -1,4 +1,4 @@
-//! The subject's processes: started from a command with places to fill in, watched for the CPU time they take, and stopped
+//! The subject's processes: started from a command with places to fill in, watched for what they ask of the processors, and stopped
 //! with all their children.
 //!
 //! A command is run as it is, without a shell. What it writes goes to files that are shown when it dies.
@@ -217,51 +217,77 @@ fn written(file: &File) -> Vec<u8> {
     output
 }
 
-/// The CPU time that a process and all its descendants have taken since they were started; `None` when there is no such process.
-#[must_use]
-pub fn cpu_time(id: u32) -> Option<Duration> {
-    let ticks: u64 = family(id)?.into_iter().map(|(_, ticks)| ticks).sum();
-    Some(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+/// What a process and all its descendants have asked of the processors since they were started: the time that they ran, and
+/// the time that they could have run and waited for a processor.
+///
+/// A process that spins asks for all the time there is, however busy the machine is with others.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    /// The time that they ran, those threads included that have ended.
+    ran: Duration,
+    /// The time that each thread ran or waited to.
+    asked: HashMap<u32, Duration>,
 }
 
-/// The CPU time that a process and all its descendants have taken, and the time for which they were ready to run and others
-/// had the CPU: what a process that spins takes on an idle machine, whatever the load of this one.
-pub(crate) fn cpu_wanted(id: u32) -> Option<Duration> {
-    let waited: u64 = family(id)?.into_iter().map(|(process, _)| waited(process)).sum();
-    Some(cpu_time(id)? + Duration::from_nanos(waited))
-}
-
-/// The nanoseconds for which the threads of a process were ready and did not run; none where the system does not tell.
-fn waited(process: u32) -> u64 {
-    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return 0 };
-    let of = |thread: fs::DirEntry| {
-        let stat = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        stat.split(' ').nth(1)?.parse::<u64>().ok()
-    };
-    threads.flatten().filter_map(of).sum()
-}
-
-/// A process and all its descendants, with the ticks of the clock that each has taken; `None` when there is no such process.
-fn family(id: u32) -> Option<Vec<(u32, u64)>> {
-    let mut processes: HashMap<u32, (u32, u64)> = HashMap::new();
-    for entry in fs::read_dir("/proc").ok()?.flatten() {
-        let Some(process) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        if let Some(stat) = fs::read_to_string(entry.path().join("stat")).ok().as_deref().and_then(parse_stat) {
-            processes.insert(process, stat);
-        }
-    }
-    let (_, ticks) = *processes.get(&id)?;
-    let mut family = vec![(id, ticks)];
-    let mut next = 0;
-    while let Some((parent, _)) = family.get(next).copied() {
-        next += 1;
-        for (child, (of, taken)) in &processes {
-            if *of == parent && !family.iter().any(|(known, _)| known == child) {
-                family.push((*child, *taken));
+impl Demand {
+    /// Of a process; `None` when there is no such process.
+    #[must_use]
+    pub fn of(id: u32) -> Option<Self> {
+        let mut processes: HashMap<u32, (u32, u64)> = HashMap::new();
+        for process in numbers("/proc") {
+            if let Some(stat) = fs::read_to_string(format!("/proc/{process}/stat")).ok().as_deref().and_then(parse_stat)
+            {
+                processes.insert(process, stat);
             }
         }
+        let (_, mut ticks) = *processes.get(&id)?;
+        let mut family = vec![id];
+        let mut next = 0;
+        while let Some(parent) = family.get(next).copied() {
+            next += 1;
+            for (child, (of, taken)) in &processes {
+                if *of == parent && !family.contains(child) {
+                    family.push(*child);
+                    ticks += taken;
+                }
+            }
+        }
+        let ran = Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64);
+        let mut asked = HashMap::new();
+        for process in family {
+            for thread in numbers(&format!("/proc/{process}/task")) {
+                let text = fs::read_to_string(format!("/proc/{process}/task/{thread}/schedstat"));
+                if let Some(time) = text.ok().as_deref().and_then(parse_schedstat) {
+                    asked.insert(thread, time);
+                }
+            }
+        }
+        Some(Self { ran, asked })
     }
-    Some(family)
+
+    /// What was asked since an earlier look. Where the kernel does not tell how long a thread waited, the time that it ran.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Duration {
+        let asked: Duration = self
+            .asked
+            .iter()
+            .map(|(thread, now)| now.saturating_sub(before.asked.get(thread).copied().unwrap_or_default()))
+            .sum();
+        asked.max(self.ran.saturating_sub(before.ran))
+    }
+}
+
+/// The entries of a folder that are numbers.
+fn numbers(folder: &str) -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The nanoseconds that a thread ran and waited to, of `/proc/PID/task/TID/schedstat`.
+fn parse_schedstat(text: &str) -> Option<Duration> {
+    let mut fields = text.split_ascii_whitespace().map(str::parse::<u64>);
+    let (ran, waited) = (fields.next()?.ok()?, fields.next()?.ok()?);
+    Some(Duration::from_nanos(ran.saturating_add(waited)))
 }
 
 /// The parent and the ticks of a line of `/proc/PID/stat`. The name in it may hold anything, so counting begins behind it.
@@ -297,18 +323,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn cpu_time_of_children_is_counted() {
+    async fn what_children_ask_of_the_processors_is_counted() {
         let words = ["sh", "-c", "sh -c 'while :; do :; done' & wait"].map(str::to_owned);
         let started = Started::new(&words).expect("there is a shell");
         let spun = async {
-            while cpu_time(started.id()).expect("it runs") < Duration::from_millis(50) {
+            let before = Demand::of(started.id()).expect("it runs");
+            while Demand::of(started.id()).expect("it runs").since(&before) < Duration::from_millis(50) {
                 tokio::time::sleep(POLL).await;
             }
         };
         tokio::time::timeout(Duration::from_secs(30), spun).await.expect("the child of the child burns CPU time");
         let id = started.id();
         started.stop().await;
-        assert_eq!(cpu_time(id), None);
+        assert!(Demand::of(id).is_none());
+    }
+
+    #[test]
+    fn what_a_thread_waited_for_counts_as_asked() {
+        assert_eq!(parse_schedstat("1000 2000 7\n"), Some(Duration::from_nanos(3000)));
+        assert_eq!(parse_schedstat("1000"), None);
+        let look = |asked: &[(u32, u64)], ran| Demand {
+            ran: Duration::from_millis(ran),
+            asked: asked.iter().map(|(thread, time)| (*thread, Duration::from_millis(*time))).collect(),
+        };
+        // A thread that ended, one that went on, one that is new.
+        let (before, after) = (look(&[(1, 50), (2, 10)], 60), look(&[(2, 30), (3, 5)], 70));
+        assert_eq!(after.since(&before), Duration::from_millis(25));
+        // Where threads are not told, the time that they ran stands.
+        assert_eq!(look(&[], 70).since(&look(&[], 60)), Duration::from_millis(10));
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use crate::drive::{Words, await_end, drive};
 use crate::error::CheckError;
 use crate::judge::{Closed, Judged, Seen, judge};
 use crate::outcome::{Outcome, Run};
-use crate::process::cpu_wanted;
+use crate::process::Demand;
 use crate::run::{Options, Plan, run};
 use crate::step::Step;
 use closenotify_probe::{ClientSetup, Fault, HandshakeError, Log, Peer, Piece, Received, Stop, Trust, Version};
@@ -242,20 +242,15 @@ fn lacks(needs: Need, server: &Server, expected: &Expected) -> Option<String> {
     }
 }
 
-/// The CPU time that a process takes or waits for from now on, for a while.
+/// What a process asks of the processors from now on, for a while.
 pub(crate) async fn watch(process: u32, time: Duration) -> Option<(Duration, Duration)> {
-    // What the steps themselves cost is not meant, and on a busy machine it comes late. Who spins is never at rest.
-    for _ in 0..SETTLE_TIMES {
-        let before = cpu_wanted(process)?;
-        tokio::time::sleep(SETTLE).await;
-        if cpu_wanted(process)?.saturating_sub(before) < SETTLE / 5 {
-            break;
-        }
-    }
-    let before = cpu_wanted(process)?;
+    // What the steps themselves cost is not meant.
+    tokio::time::sleep(SETTLE).await;
+    let before = Demand::of(process)?;
     let start = std::time::Instant::now();
     tokio::time::sleep(time).await;
-    Some((cpu_wanted(process)?.saturating_sub(before), start.elapsed()))
+    let asked = Demand::of(process)?.since(&before);
+    Some((asked, start.elapsed()))
 }
 
 async fn serves_another(server: &Server, setup: &ClientSetup, timeout: Duration) -> bool {
@@ -278,5 +273,3 @@ async fn connect(
 const SMALL_BUFFER: u32 = 8 * 1024;
 const QUIET: Duration = Duration::from_millis(300);
 const SETTLE: Duration = Duration::from_millis(100);
-/// For so many such times at most.
-const SETTLE_TIMES: u32 = 3;

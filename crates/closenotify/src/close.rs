@@ -7,6 +7,7 @@ use closenotify_core::{Deadline, ReceivedEnding, SentEnding, TransportEnd};
 use std::error::Error;
 use std::fmt;
 use std::future::{Future as _, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -84,7 +85,8 @@ pub(crate) struct Closing {
     moved: u64,
     budget: u64,
     shut: bool,
-    failed: bool,
+    /// Why the transport's sending direction could not be ended, or written to.
+    failed: Option<io::ErrorKind>,
     drained: bool,
     discarded: u64,
 }
@@ -99,10 +101,15 @@ impl Closing {
             moved: 0,
             budget: linger.bytes,
             shut: false,
-            failed: false,
+            failed: None,
             drained: false,
             discarded: 0,
         }
+    }
+
+    /// Why the shutdown failed, if it did.
+    pub(crate) fn failed(&self) -> Option<io::ErrorKind> {
+        self.failed
     }
 
     /// How many bytes were thrown away so far.
@@ -120,12 +127,13 @@ impl Closing {
             && let Poll::Ready(result) = stream.poll_end(cx, Extent::Transport)
         {
             self.shut = true;
-            self.failed = result.is_err();
+            self.failed = result.err().map(|error| error.kind());
         }
         // While we still send, too: a peer that is stuck writing to us would never read. With nothing on its way to the
         // peer there is nothing that waiting could save: then only what is there already is read, for its ending.
         if !self.drained {
-            self.drained = stream.poll_discard(cx, &mut self.discarded, self.budget).is_ready() || self.failed;
+            self.drained =
+                stream.poll_discard(cx, &mut self.discarded, self.budget).is_ready() || self.failed.is_some();
         }
         let (received, sent) = if self.shut && self.drained {
             (TransportEnd::Abandoned, SentEnding::Aborted)

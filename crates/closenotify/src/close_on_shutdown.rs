@@ -18,8 +18,8 @@ use tokio::sync::oneshot;
 /// A TLS stream whose shutdown is a whole close: made by [`close_on_shutdown`](crate::TlsStream::close_on_shutdown).
 ///
 /// Shutting it down flushes, sends `close_notify`, ends the transport's sending direction, and reads on and discards until
-/// the peer has ended too, all within the [`Linger`] that it was made with. It fails only when the sending half did: a peer
-/// that does not end properly shows in the [`Ended`].
+/// the peer has ended too, all within the [`Linger`] that it was made with. It fails only when the sending half did, or
+/// the end of the transport's sending direction behind it: a peer that does not end properly shows in the [`Ended`].
 ///
 /// Dropping it before its shutdown is done is an abort, as for any stream: so a library that fails in the middle of a
 /// message leaves a message that the peer can tell is unfinished.
@@ -100,15 +100,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for CloseOnShutdown<T> {
             None => {
                 let closing = this.closing.get_or_insert_with(|| Closing::new(this.linger));
                 let ended = ready!(closing.poll(&mut this.stream, cx));
+                let failed = closing.failed();
                 this.closing = None;
                 // The one who shuts down knows it without being woken.
                 if let Some(reader) = this.reader.take().filter(|reader| !reader.will_wake(cx.waker())) {
                     reader.wake();
                 }
-                let closed = match ended.sent {
-                    SentEnding::CloseNotify | SentEnding::Alert(_) | SentEnding::Aborted => Ok(()),
-                    SentEnding::Failed(kind) => Err(WriteError::Transport(kind)),
-                    SentEnding::TimedOut(_) => Err(WriteError::Transport(io::ErrorKind::TimedOut)),
+                let closed = match (&ended.sent, failed) {
+                    (SentEnding::Failed(kind), _) => Err(WriteError::Transport(*kind)),
+                    (SentEnding::TimedOut(_), _) => Err(WriteError::Transport(io::ErrorKind::TimedOut)),
+                    // The alert is out, and the transport failed behind it: whether it arrives nobody knows.
+                    (SentEnding::CloseNotify, Some(kind)) => Err(WriteError::Transport(kind)),
+                    (SentEnding::CloseNotify | SentEnding::Alert(_) | SentEnding::Aborted, _) => Ok(()),
                 };
                 if let Some(tell) = this.tell.take() {
                     let _nobody_asks = tell.send(ended);

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // an unwrap here is an assertion
 
-use closenotify::{SplitTransport, TlsAcceptor, TlsConnector, TlsStream};
+use closenotify::{Linger, SplitTransport, TlsAcceptor, TlsConnector, TlsStream};
 use pollcheck::{Check, Transport};
 use rustls::client::Resumption;
 use rustls::{ClientConfig, ServerConfig};
@@ -137,6 +137,28 @@ fn no_finding_on_halves_in_tls_1_2() {
 #[test]
 fn no_finding_on_halves_in_tls_1_3() {
     in_halves(TlsVersion::V13);
+}
+
+/// A stream whose shutdown is a whole close waits there for the peer's end, or for a clock. So what is checked is all that
+/// happens in front of it; its shutdown has tests of its own.
+#[test]
+fn no_finding_on_a_stream_whose_shutdown_is_a_close() {
+    let scenarios = ["deliver", "cut", "gone peer", "waiting reader"];
+    for (version, scenario) in TlsVersion::EACH.into_iter().flat_map(|version| scenarios.map(|name| (version, name))) {
+        with_clock(|| {
+            let (server, client) = configs(version);
+            let report = settings().only(scenario).pair_async(|left, right| {
+                let connect = TlsConnector::from(Arc::clone(&client)).connect("localhost".try_into().unwrap(), left);
+                let accept = TlsAcceptor::from(Arc::clone(&server)).accept(right);
+                let closing = |stream: TlsStream<Transport>| stream.close_on_shutdown(Linger::default()).0;
+                (async move { connect.await.map(|stream| closing(stream.into())) }, async move {
+                    accept.await.map(|stream| closing(stream.into()))
+                })
+            });
+            assert!(report.runs() > 10, "{scenario}: {report}");
+            report.assert_clean();
+        });
+    }
 }
 
 /// What the client says first, and the server takes out before the streams are checked.

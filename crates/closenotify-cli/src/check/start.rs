@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use closenotify_check::process::{Started, Template};
+use closenotify_check::process::{Demand, Started, Template};
 use closenotify_probe::{Identity, Trust};
 use closenotify_proxy::HostPort;
 use rustls::RootCertStore;
@@ -48,7 +48,7 @@ impl Place {
     ) -> Result<Self, Failure> {
         if args.command.is_empty() {
             if let Some(pid) = args.pid
-                && closenotify_check::process::cpu_time(pid).is_none()
+                && Demand::of(pid).is_none()
             {
                 return Err(Failure::new(ExitCode::NoSubject, format!("--pid {pid}: there is no such process")));
             }

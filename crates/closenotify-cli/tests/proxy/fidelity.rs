@@ -231,8 +231,11 @@ fn client_reset_behind_its_close_notify_keeps_the_close_notify() {
         // A reset behind a FIN, in the words of the kernel.
         assert_eq!(cut, std::io::ErrorKind::BrokenPipe);
         let session = proxy.session(1);
-        let endings = ["close_notify", "failed_connection_reset", "abandoned", "fin"];
-        assert_eq!((session.endings(), session.first()), (endings, "client"), "{session:#?}");
+        // Whichever finds the reset first: the write of the answer, or the look at what comes behind the close_notify.
+        let endings = |sent| ["close_notify", sent, "abandoned", "fin"];
+        let either = [endings("failed_connection_reset"), endings("aborted")];
+        assert!(either.contains(&session.endings()), "{session:#?}");
+        assert_eq!(session.first(), "client", "{session:#?}");
         proxy.stop();
     }
 }

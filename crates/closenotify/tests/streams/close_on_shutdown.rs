@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 use testkit::executor::CountingWaker;
-use testkit::transport::{ReadStep, WriteStep};
+use testkit::transport::{DoneStep, ReadStep, WriteStep};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
@@ -89,6 +89,23 @@ fn dropped_in_the_middle_of_its_shutdown_it_tells_how_far_it_came() {
                 let received = ReceivedEnding::Abandoned;
                 assert_eq!(told(&mut when), Some(Ended { received, sent, discarded: 4 }));
             }
+        }
+    });
+}
+
+/// The alert is out; whether it arrives nobody knows.
+#[test]
+fn a_shutdown_whose_transport_could_not_end_fails_each_time_it_is_asked() {
+    by_hand(|| {
+        for (version, side) in EACH {
+            let Met { stream, wire, .. } = peer::meet(version, side);
+            wire.push_shutdown(DoneStep::Error(ErrorKind::ConnectionReset));
+            let (mut io, mut when) = stream.close_on_shutdown(Linger::default());
+            for _ in 0..3 {
+                let error = failed(shutdown(&CountingWaker::new(), &mut io));
+                assert!(closenotify::is_reset(&error), "{error:?}");
+            }
+            assert_eq!(told(&mut when).unwrap().sent, SentEnding::CloseNotify);
         }
     });
 }

@@ -333,4 +333,4 @@ impl Drop for Spin {
 
 const LIMIT: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_millis(100);
-const SPINNERS: usize = 8;
+const SPINNERS: usize = 32;
