@@ -319,17 +319,15 @@ impl Session<'_> {
         (self.client_ended, self.upstream_ended) = (true, true);
     }
 
-    /// Burns CPU time beside what it does, on so many threads that others cannot take it all.
+    /// Burns CPU time beside what it does.
     fn spin(&mut self) {
         self.spun = true;
-        for _ in 0..12 {
-            std::thread::spawn(|| {
-                let until = std::time::Instant::now() + SPIN;
-                while std::time::Instant::now() < until {
-                    std::hint::spin_loop();
-                }
-            });
-        }
+        std::thread::spawn(|| {
+            let until = std::time::Instant::now() + SPIN;
+            while std::time::Instant::now() < until {
+                std::hint::spin_loop();
+            }
+        });
     }
 
     /// What of data behind so many bytes is passed on.
