@@ -14,6 +14,7 @@ mod lab;
 mod peers;
 mod readme;
 mod shell;
+mod survey;
 mod test;
 
 use std::process::ExitCode;
@@ -60,6 +61,23 @@ enum Command {
     Lab,
     /// Run the README's commands: start the demo, run the curl line that it prints, stop it with SIGTERM
     Readme,
+    /// Run the checker on real servers, clients and proxies, and write docs/survey.md and docs/survey.html
+    ///
+    /// Installs them from Debian packages, as root, without starting their services; takes about half an hour. Exit code: 3
+    /// when something is missing and cannot be installed from here.
+    Survey {
+        /// Only these subjects, by id; the pages keep what earlier runs on this machine say of the others
+        subjects: Vec<String>,
+        /// Only write the pages, from the reports of earlier runs on this machine
+        #[arg(long, conflicts_with_all = ["subjects", "small"])]
+        pages: bool,
+        /// Run a few subjects, and compare what is stable with docs/survey-small.txt; a step of CI
+        #[arg(long, conflicts_with = "subjects")]
+        small: bool,
+        /// With --small: write docs/survey-small.txt
+        #[arg(long, requires = "small")]
+        write: bool,
+    },
     /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, test, examples, panics, fuzz-smoke, lab, docs, deny, readme
     ///
     /// Prints each step's name and duration, and stops at the first failure.
@@ -88,6 +106,9 @@ fn run(command: Command) -> Outcome {
         Command::FuzzSmoke => fuzz::smoke(),
         Command::Lab => lab::run(),
         Command::Readme => readme::run(),
+        Command::Survey { pages: true, .. } => survey::write_pages(),
+        Command::Survey { small: true, write, .. } => survey::small(write),
+        Command::Survey { subjects, .. } => survey::run(&subjects),
         Command::Ci => ci::run(),
     }
 }

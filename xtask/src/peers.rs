@@ -20,20 +20,7 @@ pub(crate) fn install_missing() -> Outcome {
     let packages: Vec<&str> = missing.iter().map(|peer| peer.package).collect();
     let programs: Vec<&str> = missing.iter().map(|peer| peer.program).collect();
     println!("peers: missing: {}", programs.join(", "));
-    if !is_there("apt-get") {
-        return Err(refuse(&programs, "from your system's packages", &packages));
-    }
-    if !is_root() {
-        return Err(refuse(
-            &programs,
-            "as root: apt-get update && apt-get install -y --no-install-recommends",
-            &packages,
-        ));
-    }
-    apt_get(&["update"])?;
-    let mut arguments = vec!["install", "-y", "--no-install-recommends"];
-    arguments.extend(&packages);
-    apt_get(&arguments)?;
+    install(&packages)?;
     match self::missing().first() {
         None => Ok(()),
         Some(peer) => {
@@ -41,6 +28,23 @@ pub(crate) fn install_missing() -> Outcome {
                 .with_code(EXIT_MISSING))
         }
     }
+}
+
+/// Installs Debian packages.
+///
+/// Fails with [`EXIT_MISSING`], and says what to type, when that takes root or Debian's package manager and we have not got it.
+pub(crate) fn install(packages: &[&str]) -> Outcome {
+    if !is_there("apt-get") {
+        return Err(refuse("from your system's packages", packages));
+    }
+    if !is_root() {
+        let how = "as root: apt-get update && apt-get install -y --no-install-recommends";
+        return Err(refuse(how, packages));
+    }
+    apt_get(&["update"])?;
+    let mut arguments = vec!["install", "-y", "--no-install-recommends"];
+    arguments.extend(packages);
+    apt_get(&arguments)
 }
 
 fn missing() -> Vec<&'static Peer> {
@@ -52,7 +56,7 @@ fn is_there(program: &str) -> bool {
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     // The owner of our own entry is who we are.
     fs::metadata(Path::new("/proc/self")).is_ok_and(|process| process.uid() == 0)
 }
@@ -64,12 +68,9 @@ fn apt_get(arguments: &[&str]) -> Outcome {
     shell::run(command).map_err(|failure| failure.with_code(EXIT_MISSING))
 }
 
-fn refuse(programs: &[&str], how: &str, packages: &[&str]) -> Failure {
-    let message = format!(
-        "the tests need {}, which cannot be installed from here.\nInstall {how} {}",
-        programs.join(", "),
-        packages.join(" ")
-    );
+fn refuse(how: &str, packages: &[&str]) -> Failure {
+    let packages = packages.join(" ");
+    let message = format!("{packages}: needed, and cannot be installed from here.\nInstall {how} {packages}");
     Failure::new(message).with_code(EXIT_MISSING)
 }
 

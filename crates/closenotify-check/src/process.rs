@@ -384,6 +384,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_busy_only_for_a_while_does_not_spin() {
+        // About a second of work, and then none.
+        let work = "at=0; while [ $at -lt 600000 ]; do at=$((at + 1)); done; exec sleep 60";
+        let words = ["sh", "-c", work].map(str::to_owned);
+        let started = Started::new(&words).expect("there is a shell");
+        let (asked, of) = at_rest(started.id(), Duration::from_secs(2)).await.expect("it runs");
+        started.stop().await;
+        assert!(asked * QUIET < of, "{asked:?} in {of:?}");
+    }
+
+    #[tokio::test]
+    async fn what_spins_is_at_rest_in_no_window() {
+        let words = ["sh", "-c", "while :; do :; done"].map(str::to_owned);
+        let started = Started::new(&words).expect("there is a shell");
+        let (asked, of) = at_rest(started.id(), Duration::from_millis(100)).await.expect("it runs");
+        started.stop().await;
+        assert!(asked * 3 > of, "{asked:?} in {of:?}");
+    }
+
+    #[tokio::test]
     async fn a_command_that_dies_is_told_with_what_it_said() {
         let words = ["sh", "-c", "echo no such certificate >&2; exit 3"].map(str::to_owned);
         let mut started = Started::new(&words).expect("there is a shell");
