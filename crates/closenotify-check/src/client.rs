@@ -12,11 +12,11 @@ use crate::app::App;
 use crate::case::{Case, DataSeen, Need, Subject};
 use crate::drive::{Words, await_end, drive};
 use crate::error::{CheckError, CheckErrorKind};
-use crate::judge::{BURNT, Closed, Judged, Seen, judge};
+use crate::judge::{Closed, Judged, Seen, judge};
 use crate::outcome::{Outcome, Run};
 use crate::process::Template;
+use crate::process::at_rest;
 use crate::run::{Options, Plan, run};
-use crate::server::watch;
 use crate::step::{Framing, Part, Put, Step};
 use closenotify_probe::{By, Fault, Identity, Link, Log, Piece, Received, ServerSetup, Stop, Version, What};
 use session::{Door, Session, Trouble};
@@ -188,7 +188,8 @@ async fn observe(
 ) -> Seen {
     drive(&mut session.peer, log, case.steps, &words(client), known.patience, answered(client)).await;
     let cpu = match case.allowed.quiet {
-        true => Some(watch_on(session.started.id(), options.watch).await),
+        // A command that has ended asks for nothing more.
+        true => Some(at_rest(session.started.id(), options.watch).await.unwrap_or((Duration::ZERO, options.watch))),
         false => None,
     };
     let allowed = &case.allowed;
@@ -213,21 +214,6 @@ async fn observe(
         alive: None,
         timeout: known.patience,
     }
-}
-
-/// The CPU time that a command takes from now on, until it is plain whether it is at rest: one that goes on taking a little may
-/// be at its end, or be given no more by a busy machine.
-async fn watch_on(process: u32, time: Duration) -> (Duration, Duration) {
-    let (mut busy, mut watched) = (Duration::ZERO, Duration::ZERO);
-    // A command that has ended burns nothing more.
-    while let Some((more, took)) = watch(process, time).await {
-        (busy, watched) = (busy + more, watched + took);
-        let is_plain = more * 20 < took || busy * 3 > watched || busy >= BURNT;
-        if is_plain || watched > time * PERIODS_MAX {
-            break;
-        }
-    }
-    (busy, watched.max(time))
 }
 
 /// What the command took the answer for.
@@ -277,4 +263,3 @@ fn answered(client: &Client) -> impl Fn(&Received) -> bool + use<> {
 
 const FIRST_TIME: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(1);
-const PERIODS_MAX: u32 = 40;

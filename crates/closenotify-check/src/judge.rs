@@ -101,15 +101,10 @@ impl Closed {
 }
 
 impl Seen {
+    /// Whether the subject burnt CPU time: it asked for more than a third of the time that it was watched for.
     fn is_busy(&self) -> Option<bool> {
-        self.cpu.map(|(busy, watched)| is_busy(busy, watched))
+        self.cpu.map(|(busy, watched)| busy * 3 > watched)
     }
-}
-
-/// Whether this much CPU time is burnt: more than a third of the time that was watched, or, on a machine that is too busy to
-/// give it that much, more than any subject at rest takes.
-pub(crate) fn is_busy(busy: Duration, watched: Duration) -> bool {
-    busy * 3 > watched || busy >= BURNT
 }
 
 impl Judged {
@@ -350,9 +345,6 @@ fn code(allowed: &Allowed, seen: &Seen) -> String {
     }
     parts.join(" ")
 }
-
-/// As much CPU time as that is burnt, however long it took.
-pub(crate) const BURNT: Duration = Duration::from_millis(700);
 
 fn either(of: impl Iterator<Item = impl ToString>) -> String {
     let mut all: Vec<_> = of.map(|one| one.to_string()).collect();

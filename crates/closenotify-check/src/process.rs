@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io::{Read as _, Seek as _};
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
@@ -277,6 +277,30 @@ impl Demand {
     }
 }
 
+/// How much a process asks for in a window of time in which it should be at rest, and how long that window was; `None` when it
+/// is gone.
+///
+/// It is the quietest of several windows: what a process still has to do, however long that takes on a busy machine, is no
+/// spin, and a process that spins is quiet in none.
+pub async fn at_rest(id: u32, window: Duration) -> Option<(Duration, Duration)> {
+    tokio::time::sleep(SETTLE).await;
+    let mut quietest: Option<(Duration, Duration)> = None;
+    for _ in 0..WINDOWS {
+        let before = Demand::of(id)?;
+        let start = Instant::now();
+        tokio::time::sleep(window).await;
+        let seen = (Demand::of(id)?.since(&before), start.elapsed());
+        let part = |(asked, of): (Duration, Duration)| asked.as_secs_f64() / of.as_secs_f64();
+        if quietest.is_none_or(|quietest| part(seen) < part(quietest)) {
+            quietest = Some(seen);
+        }
+        if seen.0 * QUIET < seen.1 {
+            break;
+        }
+    }
+    quietest
+}
+
 /// The entries of a folder that are numbers.
 fn numbers(folder: &str) -> impl Iterator<Item = u32> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -300,6 +324,12 @@ fn parse_stat(stat: &str) -> Option<(u32, u64)> {
 
 const POLL: Duration = Duration::from_millis(20);
 const TERM_TIME: Duration = Duration::from_secs(2);
+/// For what the steps of a case cost by themselves.
+const SETTLE: Duration = Duration::from_millis(100);
+/// So many windows are looked at before a process is said to spin.
+const WINDOWS: u32 = 8;
+/// A window in which less than one part in so many was asked for is quiet for sure.
+const QUIET: u32 = 10;
 const OUTPUT_MAX: u64 = 64 * 1024 * 1024;
 const LINES_SHOWN: usize = 12;
 
@@ -351,6 +381,26 @@ mod tests {
         assert_eq!(after.since(&before), Duration::from_millis(25));
         // Where threads are not told, the time that they ran stands.
         assert_eq!(look(&[], 70).since(&look(&[], 60)), Duration::from_millis(10));
+    }
+
+    #[tokio::test]
+    async fn what_is_busy_only_for_a_while_does_not_spin() {
+        // About a second of work, and then none.
+        let work = "at=0; while [ $at -lt 600000 ]; do at=$((at + 1)); done; exec sleep 60";
+        let words = ["sh", "-c", work].map(str::to_owned);
+        let started = Started::new(&words).expect("there is a shell");
+        let (asked, of) = at_rest(started.id(), Duration::from_secs(2)).await.expect("it runs");
+        started.stop().await;
+        assert!(asked * QUIET < of, "{asked:?} in {of:?}");
+    }
+
+    #[tokio::test]
+    async fn what_spins_is_at_rest_in_no_window() {
+        let words = ["sh", "-c", "while :; do :; done"].map(str::to_owned);
+        let started = Started::new(&words).expect("there is a shell");
+        let (asked, of) = at_rest(started.id(), Duration::from_millis(100)).await.expect("it runs");
+        started.stop().await;
+        assert!(asked * 3 > of, "{asked:?} in {of:?}");
     }
 
     #[tokio::test]

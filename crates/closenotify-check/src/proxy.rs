@@ -13,8 +13,8 @@ use crate::case::{Case, DataSeen, Need, Subject};
 use crate::error::CheckError;
 use crate::judge::{Closed, Judged, Seen, judge};
 use crate::outcome::{Outcome, Run};
+use crate::process::at_rest;
 use crate::run::{Options, Plan, run};
-use crate::server::watch;
 use crate::step::{Put, Step};
 use closenotify_probe::{
     By, ClientSetup, Fault, HandshakeError, Link, Log, Received, TcpEnd, TlsEnd, Trust, Version, What,
@@ -175,7 +175,7 @@ async fn observe(
     }
     session.take(case.steps).await;
     let cpu = match proxy.process {
-        Some(process) if case.allowed.quiet => watch(process, options.watch).await,
+        Some(process) if case.allowed.quiet => at_rest(process, options.watch).await,
         _ => None,
     };
     session.await_ends(judges_client(case), judges_upstream(case)).await;
@@ -268,7 +268,7 @@ async fn nameless(
     let (came, strange) = (after.opened - before.opened, after.strange - before.strange);
     log.push(Link::Upstream, By::Probe, What::Note(format!("{came} connections came")));
     let cpu = match proxy.process {
-        Some(process) if case.allowed.quiet => watch(process, options.watch).await,
+        Some(process) if case.allowed.quiet => at_rest(process, options.watch).await,
         _ => None,
     };
     let (data, close) = session.client.received(|received| client_seen(case, &session.from_upstream, received));

@@ -7,9 +7,9 @@ use crate::app::{App, Expected};
 use crate::case::{Case, Need, Subject};
 use crate::drive::{Words, await_end, drive};
 use crate::error::CheckError;
-use crate::judge::{Closed, Judged, Seen, is_busy, judge};
+use crate::judge::{Closed, Judged, Seen, judge};
 use crate::outcome::{Outcome, Run};
-use crate::process::Demand;
+use crate::process::at_rest;
 use crate::run::{Options, Plan, run};
 use crate::step::Step;
 use closenotify_probe::{ClientSetup, Fault, HandshakeError, Log, Peer, Piece, Received, Stop, Trust, Version};
@@ -190,7 +190,7 @@ async fn observe(
     drive(&mut peer, log, case.steps, &words, timeout, answered).await;
 
     let cpu = match server.process {
-        Some(process) if case.allowed.quiet => watch(process, options.watch).await,
+        Some(process) if case.allowed.quiet => at_rest(process, options.watch).await,
         _ => None,
     };
     let judges_end = case.allowed.data.is_some() || case.allowed.close.is_some() || !case.allowed.also.is_empty();
@@ -242,26 +242,6 @@ fn lacks(needs: Need, server: &Server, expected: &Expected) -> Option<String> {
     }
 }
 
-/// What a process asks of the processors from now on, for a while, and that while.
-///
-/// A process that spins is busy for ever, and one that has something left to do (a virtual machine that compiles what it has
-/// just run) is not: one that is busy is watched again, and the last time counts.
-pub(crate) async fn watch(process: u32, time: Duration) -> Option<(Duration, Duration)> {
-    // What the steps themselves cost is not meant.
-    tokio::time::sleep(SETTLE).await;
-    let mut seen = (Duration::ZERO, Duration::ZERO);
-    for _ in 0..WATCHES {
-        let before = Demand::of(process)?;
-        let start = std::time::Instant::now();
-        tokio::time::sleep(time).await;
-        seen = (Demand::of(process)?.since(&before), start.elapsed());
-        if !is_busy(seen.0, seen.1) {
-            break;
-        }
-    }
-    Some(seen)
-}
-
 async fn serves_another(server: &Server, setup: &ClientSetup, timeout: Duration) -> bool {
     let log = Log::new();
     let Ok(io) = connect(server, timeout, None).await else { return false };
@@ -281,24 +261,3 @@ async fn connect(
 /// What a slow reader's kernel takes.
 const SMALL_BUFFER: u32 = 8 * 1024;
 const QUIET: Duration = Duration::from_millis(300);
-const SETTLE: Duration = Duration::from_millis(100);
-/// How often one that is busy is watched: some seconds in all.
-const WATCHES: usize = 8;
-
-#[cfg(test)]
-mod tests {
-    use super::{is_busy, watch};
-    use crate::process::Started;
-    use std::time::Duration;
-
-    #[tokio::test]
-    async fn what_is_busy_only_for_a_while_does_not_spin() {
-        // About a second of work, and then none.
-        let work = "at=0; while [ $at -lt 600000 ]; do at=$((at + 1)); done; exec sleep 60";
-        let words = ["sh", "-c", work].map(str::to_owned);
-        let started = Started::new(&words).expect("there is a shell");
-        let (busy, watched) = watch(started.id(), Duration::from_secs(2)).await.expect("it runs");
-        started.stop().await;
-        assert!(!is_busy(busy, watched), "{busy:?} in {watched:?}");
-    }
-}

@@ -59,7 +59,8 @@ impl Running {
 
 #[tokio::test]
 async fn a_right_server_meets_every_case() {
-    let outcomes = Running::start(None).await.check(&options(&[])).await;
+    let patient = Options { timeout: Duration::from_secs(20), ..options(&[]) };
+    let outcomes = Running::start(None).await.check(&patient).await;
     let odd: Vec<_> = outcomes.iter().filter(|outcome| *outcome.verdict() != Verdict::Met).map(verdicts).collect();
     assert!(odd.is_empty(), "{}", odd.join("\n"));
     let expected: usize = cases_of(Subject::Server).iter().map(|case| case.versions.len()).sum();

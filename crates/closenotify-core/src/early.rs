@@ -1,4 +1,4 @@
-//! Early data (RFC 9846 section 4.2.10): what a client sends with its ClientHello, before the server has said a word.
+//! Early data (RFC 9846 section 4.3.10): what a client sends with its ClientHello, before the server has said a word.
 //!
 //! A client gives it up front, and none of it is lost or doubled: what the server does not take as early data follows as
 //! ordinary data. At a server it has reads of its own, for what came before the client has finished can be a replay of what

@@ -64,7 +64,7 @@ impl SessionFacts {
         self.resumed
     }
 
-    /// How many bytes the client sent as early data that the server accepted (RFC 9846 section 4.2.10); `None` when none
+    /// How many bytes the client sent as early data that the server accepted (RFC 9846 section 4.3.10); `None` when none
     /// was accepted, or none was offered.
     ///
     /// At a server that has not finished the handshake yet it is how many bytes were read so far.

@@ -63,7 +63,7 @@ impl Handshake {
 
     /// A handshake as a server.
     ///
-    /// Early data (RFC 9846 section 4.2.10) is not accepted, whatever `config` allows: it can be replayed, and a receiver
+    /// Early data (RFC 9846 section 4.3.10) is not accepted, whatever `config` allows: it can be replayed, and a receiver
     /// has no way to say so. The client is told to send it again. [`server_early`](Self::server_early) accepts it.
     ///
     /// # Errors

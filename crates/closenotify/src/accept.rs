@@ -65,7 +65,7 @@ impl TlsAcceptor {
         Accept(Handshaking::new(stream, Role::Server, Handshake::server(Arc::clone(&self.config)), self.settings))
     }
 
-    /// Handshakes over `stream` with a client up to where its early data begins (RFC 9846 section 4.2.10), or to the end where
+    /// Handshakes over `stream` with a client up to where its early data begins (RFC 9846 section 4.3.10), or to the end where
     /// there is none.
     ///
     /// Early data is accepted from a client that resumes a session, up to `max_early_data_size` bytes of the configuration (0,

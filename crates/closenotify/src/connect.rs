@@ -78,7 +78,7 @@ impl TlsConnector {
         ))
     }
 
-    /// As [`connect`](Self::connect), and says `early` first: as early data (0-RTT, RFC 9846 section 4.2.10), with the first
+    /// As [`connect`](Self::connect), and says `early` first: as early data (0-RTT, RFC 9846 section 4.3.10), with the first
     /// flight, where the server's ticket from an earlier session allows it. That is a quarter of what the ticket allows, and
     /// 4 KiB, at most, less 17 bytes; the rest waits for the handshake. So a server that refuses it, for the ticket is not known
     /// any more or another protocol was chosen, goes on all the same: one over rustls 0.23 cannot skip much more.

@@ -1,4 +1,4 @@
-//! A server's early data (RFC 9846 section 4.2.10): what a client says before it has finished the handshake.
+//! A server's early data (RFC 9846 section 4.3.10): what a client says before it has finished the handshake.
 //!
 //! It has a type of its own, because it can be a replay: whoever recorded it can send it again. It refuses to be taken for
 //! the session: its end is not the session's, and no `close_notify` goes out before the client has finished.

@@ -8,7 +8,7 @@ const EXPECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/check/ours.toml
 #[test]
 fn our_streams_under_hyper_are_a_right_server() {
     let command = example("tls_serve");
-    let subject = ["server", "--app", "http1:/", "--expect", EXPECT, &free(), "--"];
+    let subject = ["server", "--app", "http1:/", "--timeout", "20s", "--expect", EXPECT, &free(), "--"];
     let said = check(&[&subject[..], &[&command, "{addr}", "{cert}", "{key}"]].concat());
     assert_all_met(&said, Subject::Server);
 }
@@ -16,7 +16,8 @@ fn our_streams_under_hyper_are_a_right_server() {
 #[test]
 fn our_streams_under_hyper_are_a_right_client() {
     let command = example("tls_get");
-    let said = check(&["client", "--stdout-is-body", "--expect", EXPECT, "--", &command, "{url}", "{ca}"]);
+    let said =
+        check(&["client", "--stdout-is-body", "--timeout", "20s", "--expect", EXPECT, "--", &command, "{url}", "{ca}"]);
     assert_all_met(&said, Subject::Client);
 }
 
@@ -25,7 +26,7 @@ fn our_proxy_is_a_right_proxy() {
     let (front, upstream) = (free(), free());
     let command = [env!("CARGO_BIN_EXE_closenotify"), "proxy", "--log", "json", "--listen", "{addr}"];
     let credentials = ["--upstream", "{upstream}", "--cert", "{cert}", "--key", "{key}"];
-    let subject = ["proxy", "--expect", EXPECT, "--upstream", &upstream, &front, "--"];
+    let subject = ["proxy", "--timeout", "20s", "--expect", EXPECT, "--upstream", &upstream, &front, "--"];
     let said = check(&[&subject[..], &command, &credentials].concat());
     assert_all_met(&said, Subject::Proxy);
 }
@@ -33,7 +34,8 @@ fn our_proxy_is_a_right_proxy() {
 #[test]
 fn our_proxy_is_a_right_server() {
     let ours = env!("CARGO_BIN_EXE_closenotify");
-    let subject = ["server", "--app", "http1:/bytes/600000", "--insecure", "--expect", EXPECT, &free(), "--"];
+    let subject =
+        ["server", "--app", "http1:/bytes/600000", "--insecure", "--timeout", "20s", "--expect", EXPECT, &free(), "--"];
     let said = check(&[&subject[..], &[ours, "proxy", "--demo", "--log", "json", "--listen", "{addr}"]].concat());
     assert_all_met(&said, Subject::Server);
 }

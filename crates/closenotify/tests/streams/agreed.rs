@@ -53,7 +53,7 @@ async fn a_client_certificate_is_known_to_the_server_whether_it_was_required_or_
     }
 }
 
-/// In TLS 1.3 a client has finished before the server looks at its certificate (RFC 9846 section 4.4.2.4): so it hears of
+/// In TLS 1.3 a client has finished before the server looks at its certificate (RFC 9846 section 4.5.1.4): so it hears of
 /// a refusal where it reads, and what it wrote was for nobody.
 #[tokio::test]
 async fn a_refused_client_is_told_in_its_handshake_by_tls_1_2_and_in_its_first_read_by_tls_1_3() {

@@ -319,17 +319,15 @@ impl Session<'_> {
         (self.client_ended, self.upstream_ended) = (true, true);
     }
 
-    /// Burns CPU time beside what it does, on so many threads that others cannot take it all.
+    /// Burns CPU time beside what it does.
     fn spin(&mut self) {
         self.spun = true;
-        for _ in 0..12 {
-            std::thread::spawn(|| {
-                let until = std::time::Instant::now() + SPIN;
-                while std::time::Instant::now() < until {
-                    std::hint::spin_loop();
-                }
-            });
-        }
+        std::thread::spawn(|| {
+            let until = std::time::Instant::now() + SPIN;
+            while std::time::Instant::now() < until {
+                std::hint::spin_loop();
+            }
+        });
     }
 
     /// What of data behind so many bytes is passed on.
@@ -409,4 +407,4 @@ fn has_more_behind(received: &Received) -> bool {
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LINGER: Duration = Duration::from_secs(1);
-const SPIN: Duration = Duration::from_secs(2);
+const SPIN: Duration = Duration::from_secs(8);

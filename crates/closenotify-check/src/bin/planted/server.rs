@@ -352,7 +352,7 @@ fn busy() {
     }
 }
 
-const BURN: Duration = Duration::from_secs(1);
+const BURN: Duration = Duration::from_secs(8);
 const LENGTH: usize = 600_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 const LINGER: Duration = Duration::from_secs(1);

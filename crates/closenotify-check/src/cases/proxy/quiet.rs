@@ -41,7 +41,12 @@ pub(super) const CASES: &[Case] = &[
         id: "proxy/quiet/fin-inside-a-record",
         requirement: "A FIN inside a record costs no CPU time",
         origin: &["H01", "R21"],
-        steps: &[Step::Send(&[Put::Stream(1000)]), Step::Send(&[Put::HalfRecord]), Step::Fin],
+        steps: &[
+            Step::Send(&[Put::Stream(1000)]),
+            Step::Send(&[Put::HalfRecord]),
+            Step::Fin,
+            Step::Upstream(&Step::AwaitEnd),
+        ],
         ..QUIET
     },
     Case {
@@ -54,7 +59,7 @@ pub(super) const CASES: &[Case] = &[
             Step::Wait(400),
             Step::Send(&[Put::Stream(1000), Put::CloseNotify]),
             Step::Fin,
-            Step::Wait(400),
+            Step::Upstream(&Step::AwaitEnd),
         ],
         ..QUIET
     },
@@ -80,7 +85,7 @@ pub(super) const CASES: &[Case] = &[
             Step::Upstream(&Step::StopReading),
             Step::Pour(&[Put::Stream(6_000_000), Put::CloseNotify]),
             Step::Upstream(&Step::Fin),
-            Step::Wait(400),
+            Step::AwaitEnd,
         ],
         ..QUIET
     },
