@@ -63,7 +63,7 @@ enum Command {
     Readme,
     /// Run the checker on real servers, clients and proxies, and write docs/survey.md and docs/survey.html
     ///
-    /// Installs them from Debian packages, as root, without starting their services; takes about 40 minutes. Exit code: 3
+    /// Installs them from Debian packages, as root, without starting their services; takes about half an hour. Exit code: 3
     /// when something is missing and cannot be installed from here.
     Survey {
         /// Only these subjects, by id; the pages keep what earlier runs on this machine say of the others

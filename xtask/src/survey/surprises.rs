@@ -72,16 +72,15 @@ pub(super) fn parse(page: &str) -> Outcome<Vec<Surprise>> {
 /// Fails where an entry names what was not surveyed: it is about nothing that a reader could see.
 pub(super) fn check(surprises: &[Surprise], known: &Known) -> Outcome {
     for surprise in surprises {
+        let wrong = |what: String| Failure::new(format!("{PAGE}, \"{}\": {what}", surprise.title));
+        let mut cells = Vec::new();
         for id in &surprise.subjects {
             let subject = known.surveyed.iter().find(|surveyed| surveyed.subject.id == id);
-            let cells = subject.map(|subject| &subject.cells).ok_or_else(|| {
-                Failure::new(format!("{PAGE}, \"{}\": there is no report on a subject {id}", surprise.title))
-            })?;
-            for prefix in &surprise.cases {
-                if !cells.iter().any(|cell| cell.case.starts_with(&**prefix)) {
-                    let title = &surprise.title;
-                    return Err(Failure::new(format!("{PAGE}, \"{title}\": {id} has no case {prefix}")));
-                }
+            cells.extend(&subject.ok_or_else(|| wrong(format!("there is no report on a subject {id}")))?.cells);
+        }
+        for prefix in &surprise.cases {
+            if !cells.iter().any(|cell| cell.case.starts_with(&**prefix)) {
+                return Err(wrong(format!("none of its subjects has a case {prefix}")));
             }
         }
     }
