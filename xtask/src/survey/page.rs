@@ -61,7 +61,7 @@ fn intro(html: &mut String, known: &Known, kinds: &[Kind]) {
         html,
         "<header><p class=\"brand\">closenotify check</p><h1>How real software ends its TLS sessions</h1>\
         <p class=\"lead\">A TLS session is two one-way streams, and each ends on its own, by its own \
-        <code>close_notify</code>. {} programs as they come from Debian 12 and crates.io, each taken through every \
+        <code>close_notify</code>. {} programs, as Debian 12, crates.io and this project have them, each taken through every \
         ending that the checker knows, in TLS 1.2 and 1.3.</p>\
         <dl class=\"facts\"><div><dt>programs</dt><dd>{}</dd></div><div><dt>results</dt><dd>{outcomes}</dd></div>\
         <div><dt>not met</dt><dd>{not_met}</dd></div><div><dt>run</dt><dd>{days}</dd></div></dl><nav>",
