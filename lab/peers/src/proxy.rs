@@ -21,6 +21,7 @@ pub(crate) async fn run(addr: &str, upstream: &str, cert: &str, key: &str) -> Re
 async fn relay(tcp: TcpStream, acceptor: tokio_rustls::TlsAcceptor, upstream: &str) -> Result<(), Failure> {
     let mut client = acceptor.accept(tcp).await?;
     let mut upstream = TcpStream::connect(upstream).await?;
+    #[expect(clippy::disallowed_methods, reason = "what it does is what is to be seen")]
     tokio::io::copy_bidirectional(&mut client, &mut upstream).await?;
     Ok(())
 }
