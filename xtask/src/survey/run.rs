@@ -37,12 +37,13 @@ pub(super) fn check(prepared: &Prepared, subject: &Subject, report: &Path, optio
     let create = |path: &Path| {
         File::create(path).map_err(|error| Failure::new(format!("{} cannot be written: {error}", path.display())))
     };
-    // A report of an earlier run is not to be taken for this one's.
+    // Half a report, and one of an earlier run, are not to be taken for this one's.
+    let part = report.with_extension("part");
     let _ = fs::remove_file(report);
 
     let mut command = shell::command("setpriv", &["--pdeathsig", "TERM", "timeout", "--foreground"]);
     command.args(["--kill-after", "10", &LIMIT.as_secs().to_string()]).arg(&prepared.closenotify);
-    command.args(["check", &subject.kind.to_string()]).args(subject.options).args(options).arg("--json").arg(report);
+    command.args(["check", &subject.kind.to_string()]).args(subject.options).args(options).arg("--json").arg(&part);
     if subject.kind == Kind::Proxy {
         command.args(["--upstream", &other]);
     }
@@ -63,7 +64,7 @@ pub(super) fn check(prepared: &Prepared, subject: &Subject, report: &Path, optio
     let status = command.status().map_err(|error| Failure::new(format!("the checker cannot be started: {error}")))?;
     let took = start.elapsed();
     // Not met and inconclusive are what we came for.
-    if !matches!(status.code(), Some(0 | 6 | 9)) || !report.exists() {
+    if !matches!(status.code(), Some(0 | 6 | 9)) || fs::rename(&part, report).is_err() {
         let text = fs::read_to_string(&errors).unwrap_or_default();
         let last: Vec<&str> = text.lines().rev().take(12).collect();
         let last: Vec<&str> = last.into_iter().rev().collect();
