@@ -184,6 +184,59 @@ fn a_run_that_is_interrupted_prints_what_it_has() {
 }
 
 #[test]
+fn every_report_is_written_and_known_deviations_are_held_to_their_word() {
+    let authority = Authority::new();
+    let addr = tls_server(&authority).to_string();
+    let files = authority.write_pem_files();
+    let (ca, dir) = (files.ca.display().to_string(), tempfile::tempdir().unwrap());
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let [json, junit, html, known] = ["run.json", "run.xml", "run.html", "known.toml"].map(file);
+    // That server ends without a close_notify when its client ends first, and with one behind its answer.
+    let case = ["server", "--ca", &ca, "--tls", "1.3", "--case", "server/half-close/idle-session-is-closed", &addr];
+    let said = check(&[&case[..], &["--json", &json, "--junit", &junit, "--html", &html]].concat());
+    assert_eq!(said.code, Some(6), "{said:?}");
+    assert!(said.stdout.contains("close=fin") && said.stdout.contains("<-- here"), "{}", said.stdout);
+    let read = |name: &str| std::fs::read_to_string(name).unwrap();
+    let parsed: serde_json::Value = serde_json::from_str(&read(&json)).unwrap();
+    assert_eq!((&parsed["schema"], &parsed["counts"]["not_met"]), (&1.into(), &1.into()));
+    assert!(read(&junit).contains("<failure"), "{}", read(&junit));
+    assert!(read(&html).contains("<svg"), "{}", read(&html));
+
+    let entry = |seen: &str| {
+        let id = "server/half-close/idle-session-is-closed";
+        format!("[[deviation]]\nid = \"{id}\"\nseen = \"{seen}\"\nreason = \"a server of ten lines\"\n")
+    };
+    std::fs::write(&known, entry("close=fin")).unwrap();
+    let said = check(&[&case[..], &["--expect", &known]].concat());
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.stdout.contains("a server of ten lines"), "{}", said.stdout);
+
+    std::fs::write(&known, entry("close=reset")).unwrap();
+    let said = check(&[&case[..], &["--expect", &known]].concat());
+    assert_eq!(said.code, Some(6), "{said:?}");
+    assert!(said.stdout.contains(&format!("{known}:1")), "{}", said.stdout);
+}
+
+#[test]
+fn help_has_every_option_and_exit_code() {
+    for (subject, own) in [
+        ("server", &["--sni", "--app", "--ca", "--insecure", "--pid", "--start-timeout", "{cert}"][..]),
+        ("client", &["--app", "--stdout-is-body", "{url}", "{ca}"]),
+        ("proxy", &["--upstream", "--sni", "--pid", "{upstream}"]),
+    ] {
+        let said = check(&[subject, "--help"]);
+        let common = ["--list", "--case", "--level", "--tls", "--strict", "--expect", "--jobs", "--timeout"];
+        let reports = ["--json", "--junit", "--html", "--verbose", "Examples:", "Signals:", "Verdicts:"];
+        for part in own.iter().chain(&common).chain(&reports) {
+            assert!(said.stdout.contains(part), "{subject}: {part} is not in {}", said.stdout);
+        }
+        for code in [0, 1, 2, 3, 4, 6, 7, 8, 9, 10] {
+            assert!(said.stdout.contains(&format!("\n  {code}  ")), "{subject}: {code}");
+        }
+    }
+}
+
+#[test]
 fn a_list_needs_no_server_and_has_every_case() {
     let said = check(&["server", "--list"]);
     assert_eq!(said.code, Some(0), "{said:?}");

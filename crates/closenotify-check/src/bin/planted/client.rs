@@ -303,20 +303,18 @@ fn chunks(mut data: &[u8]) -> (Vec<u8>, bool) {
     }
 }
 
-/// Threads that burn CPU time until it is dropped. There are several, so that their share of a busy machine is still large.
+/// A thread that burns CPU time until it is dropped.
 struct Spin(Arc<AtomicBool>);
 
 impl Spin {
     fn new() -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        for _ in 0..SPINNERS {
-            let stop = Arc::clone(&stop);
-            std::thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    std::hint::spin_loop();
-                }
-            });
-        }
+        let told = Arc::clone(&stop);
+        std::thread::spawn(move || {
+            while !told.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
         Self(stop)
     }
 
@@ -333,4 +331,3 @@ impl Drop for Spin {
 
 const LIMIT: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_millis(100);
-const SPINNERS: usize = 32;
