@@ -3,9 +3,7 @@
 //! Whatever it does right stands in [`Session::serve`]; each fault is one `if` beside what it spoils.
 
 use crate::server_faults::FAULTS;
-use closenotify_probe::{
-    Identity, Log, Pace, Peer, Piece, Received, ServerSetup, Stop, TcpEnd, TlsEnd, Version, alert,
-};
+use closenotify_probe::{Identity, Log, Peer, Piece, Received, ServerSetup, Stop, TcpEnd, TlsEnd, Version, alert};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -109,9 +107,6 @@ impl Session<'_> {
         if at_once && self.server.has("forgets-what-came-with-the-finished") {
             self.answered = self.peer.received(|received| received.data.len());
         }
-        if self.server.has("no-linger") {
-            self.peer.set_pace(Pace::Slow { bytes: 2048, every: Duration::from_millis(100) });
-        }
         loop {
             let Some(next) = self.next().await else { return };
             match next {
@@ -193,9 +188,19 @@ impl Session<'_> {
             self.peer.send(&[Piece::Data(bytes[LENGTH / 2..].to_vec())], PATIENCE).await;
             return true;
         }
-        if self.server.has("resets-on-late-bytes") {
-            // It reads no further than the close_notify, and what comes later stays in the kernel.
-            self.peer.set_pace(Pace::Paused);
+        let more = |received: &Received| received.data.len() > self.answered;
+        let unread = self.server.has("no-linger") && self.peer.until(Duration::from_millis(500), more).await;
+        let half_closed = self.peer.received(|received| received.tls_end.is_some());
+        if unread || (self.server.has("resets-on-late-bytes") && half_closed) {
+            // How much of an answer a reset destroys is a matter of time; here it is all but the beginning.
+            let Piece::Data(bytes) = answer else { return false };
+            self.peer.send(&[Piece::Data(bytes[..1024].to_vec())], PATIENCE).await;
+            if unread || self.peer.until(Duration::from_secs(2), has_more_behind).await {
+                self.peer.reset().await;
+                return false;
+            }
+            self.peer.send(&[Piece::Data(bytes[1024..].to_vec())], PATIENCE).await;
+            return true;
         }
         match self.peer.send(&[answer], patience).await {
             closenotify_probe::Sent::Whole => true,
@@ -238,9 +243,6 @@ impl Session<'_> {
         }
         if self.server.has("tcp-stays-open") {
             return tokio::time::sleep(PATIENCE).await;
-        }
-        if self.server.has("no-linger") || self.server.has("resets-on-late-bytes") {
-            return self.peer.drop_socket().await;
         }
         self.peer.fin();
         self.linger().await;
