@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::history::{Op, Seen, Side, Told};
 use crate::rules::Rule;
-use crate::transport::Fault;
+use crate::script::Fault;
 use crate::world::{World, seen};
 
 /// What is checked: both directions in one value.
@@ -122,7 +122,7 @@ impl End {
 
     /// Whether this end's transport was shut down.
     pub(crate) fn is_closed(&self) -> bool {
-        self.world.lock().ports[self.side.index()].closed
+        self.world.lock().ports[self.side.index()].is_closed()
     }
 
     pub(crate) fn is_write_vectored(&self) -> bool {

@@ -17,11 +17,13 @@ use std::task::{Context, Poll, Waker};
 use crate::history::History;
 use crate::rules::Rule;
 use crate::schedule::Chooser;
-use crate::transport::{Script, Transport};
+use crate::script::Script;
+use crate::transport::Transport;
 use crate::world::{Limits, TaskState, TaskWaker, World};
 
 /// How a [`Strict::run`] ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// Every task has finished.
     Done,
@@ -34,9 +36,11 @@ pub enum Outcome {
     StepBound,
 }
 
-/// Polls only what was woken, over a simulated link.
+/// Polls only what was woken, first woken first polled.
 ///
-/// [`check`](crate::check) builds one for every run; here it is for tests that drive a stream by hand.
+/// [`check`](crate::check) builds one for every run; here it is for tests that drive a stream by hand: over transports of
+/// the test's own ([`Strict::new`], [`Transport::new`]), or over a link that the executor lets go on
+/// ([`Strict::with_link`]).
 ///
 /// ```
 /// use pollcheck::{Fault, Op, Outcome, Script, Side, Strict};
@@ -44,14 +48,15 @@ pub enum Outcome {
 /// use std::pin::Pin;
 /// use tokio::io::AsyncWrite;
 ///
-/// let (mut strict, mut left, right) = Strict::new(Script::new().fault(Side::Left, Op::Write, 0, Fault::Pend));
+/// let script = Script::new().fault(Side::Left, Op::Write, 0, Fault::Pend);
+/// let (mut strict, mut left, right) = Strict::with_link(script);
 /// let written = strict.spawn("writer", async move {
 ///     poll_fn(|cx| Pin::new(&mut left).poll_write(cx, b"hello")).await
 /// });
 /// assert_eq!(strict.run(100), Outcome::Done);
 /// assert_eq!(written.take().unwrap().unwrap(), 5);
 /// assert_eq!(written.polls(), 2, "one that was pending, one after the wake");
-/// assert!(strict.unhit().is_empty());
+/// assert!(strict.unused_faults().is_empty());
 /// # drop(right);
 /// ```
 pub struct Strict {
@@ -61,9 +66,17 @@ pub struct Strict {
 }
 
 impl Strict {
-    /// An executor without tasks, and the two ends of a link whose answers are those of `script`.
+    /// An executor without tasks.
     #[must_use]
-    pub fn new(script: Script) -> (Self, Transport, Transport) {
+    pub fn new() -> Self {
+        Self::with_link(Script::new()).0
+    }
+
+    /// An executor without tasks, and the two ends of a link whose answers are those of `script`.
+    ///
+    /// What the script holds back goes on when no task is woken.
+    #[must_use]
+    pub fn with_link(script: Script) -> (Self, Transport, Transport) {
         let limits = Limits { capacity: 1024, steps: u64::MAX, wasted_polls: u32::MAX };
         Self::over(World::new(Chooser::planned(Vec::new()), script, limits))
     }
@@ -116,16 +129,26 @@ impl Strict {
         if self.world.lock().ready.is_empty() { self.rest() } else { Outcome::StepBound }
     }
 
+    /// [`Strict::run`], and a panic that names the unfinished tasks unless all finish.
+    ///
+    /// # Panics
+    ///
+    /// When a task is left unfinished, and with the panic of a task.
+    pub fn finish(&mut self, max_steps: u64) {
+        let outcome = self.run(max_steps);
+        assert_eq!(outcome, Outcome::Done, "after {} steps", self.steps);
+    }
+
     /// How many polls and releases were made in all.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// The scripted faults that were never met, in words. A test of a fault asserts that there is none.
+    /// The faults of the link's script that were never used, in words. A test of a fault asserts that there is none.
     #[must_use]
-    pub fn unhit(&self) -> Vec<String> {
-        self.world.lock().script.unhit()
+    pub fn unused_faults(&self) -> Vec<String> {
+        self.world.lock().script.unused()
     }
 
     /// What the transports were asked and what they answered.
@@ -185,6 +208,7 @@ impl Strict {
         entry.generation += 1;
         let generation = entry.generation;
         state.current_task = index;
+        state.polled_task = Some(index);
         state.calls_in_poll = 0;
         drop(state);
         let own = Arc::new(TaskWaker { world: Arc::downgrade(&self.world), task: index, generation });
@@ -193,6 +217,7 @@ impl Strict {
         task.polls.set(task.polls.get() + 1);
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
         drop(waker);
+        self.world.lock().polled_task = None;
         match polled {
             Ok(Poll::Pending) => {
                 let state = self.world.lock();
@@ -223,6 +248,12 @@ impl Strict {
         let unfinished: Vec<String> =
             state.tasks.iter().filter(|task| !task.done).map(|task| task.name.clone()).collect();
         if unfinished.is_empty() { Outcome::Done } else { Outcome::Stalled { unfinished } }
+    }
+}
+
+impl Default for Strict {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -266,10 +297,16 @@ impl<T> TaskHandle<T> {
         self.polls.get()
     }
 
-    /// How often a waker of the task was woken, those of earlier polls included.
+    /// How often a waker of the task was woken, those of earlier polls included; its spawning is not counted.
     #[must_use]
     pub fn wakes(&self) -> u64 {
         self.world.lock().tasks[self.index].wakes
+    }
+
+    /// How often the task was woken while it was itself being polled.
+    #[must_use]
+    pub fn self_wakes(&self) -> u64 {
+        self.world.lock().tasks[self.index].self_wakes
     }
 
     /// How many clones of the last poll's waker are alive.

@@ -17,7 +17,8 @@
 //! - [`check`] is for wrappers that leave bytes as they are;
 //! - [`check_pair`] for everything else, as a pair whose ends talk to each other;
 //! - [`Check`] for the settings, for streams that begin with a handshake, and for real sockets;
-//! - [`Strict`], [`Script`] and [`Transport`] for tests that drive a stream by hand;
+//! - [`Strict`] for tests that drive a stream by hand: over a [`Transport`] whose far end the test holds ([`Handle`]),
+//!   or over a link with the faults of a [`Script`]; [`CountingWaker`] for those that make each poll themselves;
 //! - [`meter`] for production: it counts polls that move nothing, and reports a spin.
 //!
 //! It refuses to know any protocol: no TLS, no HTTP, nothing beyond the two traits. It judges what can be seen from
@@ -33,23 +34,30 @@
 mod check;
 mod endpoint;
 mod executor;
+mod handle;
 mod history;
 pub mod meter;
+mod port;
 mod report;
 mod rules;
 mod scenario;
 mod schedule;
+mod script;
 mod search;
 mod transport;
+mod waker;
 mod world;
 
 pub use check::{Check, check, check_pair};
 pub use executor::{Outcome, Strict, TaskHandle};
+pub use handle::{Handle, Polls};
 pub use history::{Event, Half, History, Op, Seen, Side, Worth};
 pub use report::{Explored, Report, Violation};
 pub use rules::Rule;
 pub use scenario::Woken;
-pub use transport::{Fault, Script, Transport};
+pub use script::{DoneStep, Fault, ReadStep, Script, WriteStep};
+pub use transport::{ReadHalf, Transport, WriteHalf};
+pub use waker::CountingWaker;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -62,8 +62,8 @@ impl Report {
 
     /// The scripted faults that were never met, in words: none, unless the stream is not deterministic.
     #[must_use]
-    pub fn unhit_faults(&self) -> Vec<&str> {
-        self.explored.iter().flat_map(|explored| explored.unhit.iter().map(String::as_str)).collect()
+    pub fn unused_faults(&self) -> Vec<&str> {
+        self.explored.iter().flat_map(|explored| explored.unused.iter().map(String::as_str)).collect()
     }
 
     /// Fails a test unless no rule was broken and every scripted fault was met.
@@ -74,7 +74,11 @@ impl Report {
     #[track_caller]
     pub fn assert_clean(&self) {
         assert!(self.is_clean(), "{self}");
-        assert!(self.unhit_faults().is_empty(), "faults that were scripted and never met: {:?}", self.unhit_faults());
+        assert!(
+            self.unused_faults().is_empty(),
+            "faults that were scripted and never used: {:?}",
+            self.unused_faults()
+        );
     }
 
     pub(crate) fn add(&mut self, violation: Violation) {
@@ -171,12 +175,12 @@ pub struct Explored {
     pub(crate) runs: usize,
     pub(crate) all_to_depth: Option<usize>,
     pub(crate) faults: usize,
-    pub(crate) unhit: Vec<String>,
+    pub(crate) unused: Vec<String>,
 }
 
 impl Explored {
     pub(crate) fn new(scenario: &'static str, from: Side) -> Self {
-        Self { scenario, from, runs: 0, all_to_depth: None, faults: 0, unhit: Vec::new() }
+        Self { scenario, from, runs: 0, all_to_depth: None, faults: 0, unused: Vec::new() }
     }
 
     /// The scenario.

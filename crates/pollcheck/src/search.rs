@@ -12,7 +12,8 @@ use crate::report::{Explored, Report, Violation};
 use crate::rules::Rule;
 use crate::scenario::{self, Made, Scenario, Stage};
 use crate::schedule::{Choice, Chooser, Random, next_plan, single_deviations};
-use crate::transport::{Fault, Script, Transport};
+use crate::script::{Fault, Script};
+use crate::transport::Transport;
 use crate::world::{Found, World};
 
 type Make<'a> = &'a mut dyn FnMut(Transport, Transport) -> Made;
@@ -117,7 +118,7 @@ impl<'a> Search<'a> {
             explored.faults += 1;
             let run = self.follow(task, Chooser::planned(Vec::new()), explored);
             if run.found.is_none() {
-                explored.unhit.extend(run.unhit);
+                explored.unused.extend(run.unused);
             }
             self.at_random(task, RUNS_OF_A_FAULT.min(self.check.random), explored);
         }
@@ -184,7 +185,7 @@ impl<'a> Search<'a> {
             found: state.found.clone(),
             log: state.chooser.log().to_vec(),
             history: std::mem::take(&mut state.history),
-            unhit: state.script.unhit(),
+            unused: state.script.unused(),
             calls: state.ports.each_ref().map(|port| {
                 // What has ended cannot fail any more.
                 let [reads, writes, flushes, shutdowns] = port.calls;
@@ -226,7 +227,7 @@ struct Run {
     found: Option<Found>,
     log: Vec<Choice>,
     history: History,
-    unhit: Vec<String>,
+    unused: Vec<String>,
     calls: [[usize; 4]; 2],
 }
 

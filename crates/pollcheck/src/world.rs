@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Wake, Waker};
 
 use crate::history::{Event, Half, History, Op, Seen, Side, Worth};
+use crate::port::Port;
 use crate::rules::Rule;
 use crate::schedule::Chooser;
-use crate::transport::{Port, Script};
+use crate::script::Script;
 
 /// A rule that was broken, and what was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,29 +30,14 @@ pub(crate) struct World {
 impl World {
     /// A world in which nothing has happened.
     pub(crate) fn new(chooser: Chooser, script: Script, limits: Limits) -> Arc<Self> {
-        let state = State {
-            chooser,
-            script,
-            limits,
-            history: History::default(),
-            found: None,
-            ports: [Port::new(limits.capacity), Port::new(limits.capacity)],
-            releases: Vec::new(),
-            slots: Default::default(),
-            next_waker: 0,
-            steady_wakers: false,
-            ready: VecDeque::new(),
-            tasks: Vec::new(),
-            current_task: 0,
-            polling: None,
-            transport_wakes: false,
-            unwoken_poll: false,
-            progress: 0,
-            calls_in_poll: 0,
-            parked: None,
-            setting_up: false,
-        };
-        Arc::new(Self { state: Mutex::new(state) })
+        Arc::new(Self { state: Mutex::new(State::new(chooser, script, limits)) })
+    }
+
+    /// A world whose left transport does what a test tells it by hand.
+    pub(crate) fn by_hand() -> Arc<Self> {
+        let limits = Limits { capacity: usize::MAX, steps: u64::MAX, wasted_polls: u32::MAX };
+        let state = State::new(Chooser::planned(Vec::new()), Script::new(), limits);
+        Arc::new(Self { state: Mutex::new(State { by_hand: true, ..state }) })
     }
 
     /// The state, for a moment in which no waker is called or dropped.
@@ -199,6 +185,8 @@ impl World {
     fn wake_task(&self, task: usize, generation: u64) {
         let mut state = self.lock();
         state.tasks[task].wakes += 1;
+        let in_own_poll = state.polled_task == Some(task);
+        state.tasks[task].self_wakes += u64::from(in_own_poll);
         let unpark = if state.tasks[task].generation == generation {
             state.tasks[task].woken = true;
             state.enqueue(task)
@@ -228,6 +216,8 @@ pub(crate) struct State {
     pub(crate) chooser: Chooser,
     pub(crate) script: Script,
     pub(crate) limits: Limits,
+    /// Nothing is scheduled or told: the left transport follows the steps of its [`Handle`](crate::Handle).
+    pub(crate) by_hand: bool,
     pub(crate) history: History,
     pub(crate) found: Option<Found>,
     pub(crate) ports: [Port; 2],
@@ -239,6 +229,8 @@ pub(crate) struct State {
     pub(crate) ready: VecDeque<usize>,
     pub(crate) tasks: Vec<TaskState>,
     pub(crate) current_task: usize,
+    /// The task whose future is being polled.
+    pub(crate) polled_task: Option<usize>,
     /// The next poll of a stream is one that nobody asked for.
     pub(crate) unwoken_poll: bool,
     /// Counts bytes moved, ends told and errors told by the transports.
@@ -255,6 +247,33 @@ pub(crate) struct State {
 }
 
 impl State {
+    fn new(chooser: Chooser, script: Script, limits: Limits) -> Self {
+        Self {
+            chooser,
+            script,
+            limits,
+            by_hand: false,
+            history: History::default(),
+            found: None,
+            ports: [Port::new(limits.capacity), Port::new(limits.capacity)],
+            releases: Vec::new(),
+            slots: Default::default(),
+            next_waker: 0,
+            steady_wakers: false,
+            ready: VecDeque::new(),
+            tasks: Vec::new(),
+            current_task: 0,
+            polled_task: None,
+            polling: None,
+            transport_wakes: false,
+            unwoken_poll: false,
+            progress: 0,
+            calls_in_poll: 0,
+            parked: None,
+            setting_up: false,
+        }
+    }
+
     /// Puts `task` into the queue once; gives who is to be told.
     pub(crate) fn enqueue(&mut self, task: usize) -> Option<Waker> {
         if !std::mem::replace(&mut self.tasks[task].queued, true) {
@@ -265,8 +284,17 @@ impl State {
 
     /// Counts one call of a transport; false when the poll that makes it should long have returned.
     pub(crate) fn count_call(&mut self) -> bool {
+        if self.by_hand {
+            // Nobody tells where a poll begins.
+            return true;
+        }
         self.calls_in_poll += 1;
         self.calls_in_poll <= CALLS_IN_POLL
+    }
+
+    /// Whether the call of a transport that is being made is told and left to the schedule.
+    pub(crate) fn is_told(&self) -> bool {
+        !self.by_hand && self.calls_in_poll <= TOLD_CALLS
     }
 
     /// Marks who took the last clone of a waiting task's waker away; `by` is the half whose poll just ended.
@@ -407,6 +435,8 @@ pub(crate) struct TaskState {
     pub(crate) generation: u64,
     pub(crate) woken: bool,
     pub(crate) wakes: u64,
+    /// Those that came while the task itself was polled.
+    pub(crate) self_wakes: u64,
     /// The waker of the last poll.
     pub(crate) waker: Weak<TaskWaker>,
 }
@@ -473,3 +503,6 @@ pub(crate) fn seen<T>(polled: &Poll<io::Result<T>>, ready: impl FnOnce(&T) -> Se
 
 /// Calls of a transport within one poll from which on it gets errors: no right stream needs a fraction of them.
 pub(crate) const CALLS_IN_POLL: u32 = 5_000;
+
+/// Calls within one poll that are told and left to the schedule; a poll that goes on for longer repeats itself.
+const TOLD_CALLS: u32 = 16;

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 #[test]
 fn each_method_can_be_held_back_and_is_woken_once() {
     for op in Op::ALL {
-        let (mut strict, mut left, mut right) = Strict::new(Script::new().fault(Side::Left, op, 0, Fault::Pend));
+        let (mut strict, mut left, mut right) = Strict::with_link(Script::new().fault(Side::Left, op, 0, Fault::Pend));
         let feed = strict.spawn("peer", async move {
             right.write_all(b"x").await?;
             Ok::<_, io::Error>(right)
@@ -20,7 +20,7 @@ fn each_method_can_be_held_back_and_is_woken_once() {
         assert_eq!(strict.run(100), Outcome::Done, "{op}");
         assert!(task.take().expect("it is done").is_ok() && feed.take().is_some(), "{op}");
         assert_eq!((task.polls(), task.wakes()), (2, 1), "{op}");
-        assert_eq!(strict.unhit(), Vec::<String>::new(), "{op}");
+        assert_eq!(strict.unused_faults(), Vec::<String>::new(), "{op}");
     }
 }
 
@@ -28,7 +28,7 @@ fn each_method_can_be_held_back_and_is_woken_once() {
 fn each_method_can_fail_and_goes_on_failing() {
     for op in Op::ALL {
         let fault = Fault::Fail(io::ErrorKind::ConnectionReset);
-        let (mut strict, mut left, _right) = Strict::new(Script::new().fault(Side::Left, op, 0, fault));
+        let (mut strict, mut left, _right) = Strict::with_link(Script::new().fault(Side::Left, op, 0, fault));
         let task = strict.spawn("task", async move {
             let first = one_call(&mut left, op).await;
             let second = one_call(&mut left, op).await;
@@ -36,7 +36,7 @@ fn each_method_can_fail_and_goes_on_failing() {
         });
         assert_eq!(strict.run(100), Outcome::Done, "{op}");
         assert_eq!(task.take(), Some([io::ErrorKind::ConnectionReset; 2]), "{op}");
-        assert_eq!(strict.unhit(), Vec::<String>::new(), "{op}");
+        assert_eq!(strict.unused_faults(), Vec::<String>::new(), "{op}");
     }
 }
 
@@ -46,25 +46,55 @@ fn reads_and_writes_can_be_short_zero_and_over() {
         .fault(Side::Left, Op::Write, 0, Fault::Short)
         .fault(Side::Left, Op::Write, 1, Fault::Zero)
         .fault(Side::Right, Op::Read, 0, Fault::Eof);
-    let (mut strict, mut left, mut right) = Strict::new(script);
+    let (mut strict, mut left, mut right) = Strict::with_link(script);
     let writer = strict.spawn("writer", async move { (left.write(b"abc").await, left.write(b"bc").await) });
     let reader = strict.spawn("reader", async move { (right.read(&mut [0; 4]).await, right.read(&mut [0; 4]).await) });
     assert_eq!(strict.run(100), Outcome::Done);
     assert!(matches!(writer.take(), Some((Ok(1), Ok(0)))));
     assert!(matches!(reader.take(), Some((Ok(0), Ok(0)))), "an end that was told stays");
-    assert_eq!(strict.unhit(), Vec::<String>::new());
+    assert_eq!(strict.unused_faults(), Vec::<String>::new());
+}
+
+#[test]
+fn halves_of_an_end_are_dropped_one_by_one() {
+    let (mut strict, left, mut right) = Strict::with_link(Script::new());
+    let (mut from, to) = left.into_split();
+    let peer = strict.spawn("peer", async move {
+        let end = right.read(&mut [0; 4]).await;
+        right.write_all(b"still read").await?;
+        let mut refused = Ok(());
+        while refused.is_ok() {
+            refused = right.write_all(&[0; 512]).await;
+        }
+        Ok::<_, io::Error>((end?, refused.expect_err("it has ended").kind()))
+    });
+    let unfinished = vec!["peer".to_owned()];
+    assert_eq!(strict.run(100), Outcome::Stalled { unfinished });
+    drop(to);
+    let reader = strict.spawn("reader", async move {
+        let mut got = [0; 10];
+        from.read_exact(&mut got).await.map(|_| (got, from))
+    });
+    let unfinished = vec!["peer".to_owned()];
+    assert_eq!(strict.run(100), Outcome::Stalled { unfinished }, "the link is full");
+    let (got, from) = reader.take().expect("it is done").expect("nothing fails");
+    assert_eq!(&got, b"still read");
+    drop(from);
+    strict.finish(100);
+    assert_eq!(peer.take().expect("it is done").expect("nothing else fails"), (0, io::ErrorKind::BrokenPipe));
+    assert_eq!(peer.self_wakes(), 0);
 }
 
 #[test]
 fn a_fault_that_is_never_met_is_told() {
-    let (mut strict, _left, _right) = Strict::new(Script::new().fault(Side::Right, Op::Flush, 3, Fault::Pend));
+    let (mut strict, _left, _right) = Strict::with_link(Script::new().fault(Side::Right, Op::Flush, 3, Fault::Pend));
     assert_eq!(strict.run(100), Outcome::Done);
-    assert_eq!(strict.unhit(), ["right flush 3: pending"]);
+    assert_eq!(strict.unused_faults(), ["right flush 3: pending"]);
 }
 
 #[test]
 fn a_lost_wake_ends_the_run() {
-    let (mut strict, mut left, _right) = Strict::new(Script::new());
+    let (mut strict, mut left, _right) = Strict::with_link(Script::new());
     let waiting = strict.spawn("waiting", async move { left.read(&mut [0; 4]).await });
     let forgetful = strict.spawn("forgetful", poll_fn(|_| Poll::<()>::Pending));
     let unfinished = vec!["waiting".to_owned(), "forgetful".to_owned()];
@@ -75,7 +105,7 @@ fn a_lost_wake_ends_the_run() {
 
 #[test]
 fn a_spin_ends_at_the_step_bound() {
-    let (mut strict, _left, _right) = Strict::new(Script::new());
+    let (mut strict, _left, _right) = Strict::with_link(Script::new());
     let spinning = strict.spawn(
         "spinning",
         poll_fn(|cx| {
@@ -89,7 +119,7 @@ fn a_spin_ends_at_the_step_bound() {
 
 #[test]
 fn only_the_last_waker_counts() {
-    let (mut strict, mut left, mut right) = Strict::new(Script::new());
+    let (mut strict, mut left, mut right) = Strict::with_link(Script::new());
     let mut kept = None;
     let stale = strict.spawn(
         "stale",

@@ -86,7 +86,7 @@ impl<F: Fault> AsyncWrite for Faulty<F> {
 pub(crate) fn caught<F: Fault>(rule: Rule) {
     let report = pollcheck::check(Faulty::<F>::new);
     assert_eq!(broken(&report), [rule], "{report}");
-    assert!(report.unhit_faults().is_empty(), "{:?}", report.unhit_faults());
+    assert!(report.unused_faults().is_empty(), "{:?}", report.unused_faults());
     let text = report.to_string();
     assert!(text.contains(rule.sentence()) && text.lines().count() < 60, "{text}");
 
