@@ -5,7 +5,7 @@
 use std::fmt;
 use std::io;
 
-/// An end of the link, and the stream that stands on it.
+/// An end of the link, and the stream that stands on it. A link has these two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
     /// The first transport, and what was made of it.
@@ -41,7 +41,7 @@ impl fmt::Display for Side {
     }
 }
 
-/// A method of a stream.
+/// A method of a stream. The two traits have these four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
     /// `poll_read`.
@@ -83,7 +83,7 @@ impl fmt::Display for Op {
     }
 }
 
-/// One direction of a stream.
+/// One direction of a stream. A stream has these two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Half {
     /// `poll_read`.
@@ -107,8 +107,9 @@ impl fmt::Display for Half {
     }
 }
 
-/// What a poll answered.
+/// What a poll returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Seen {
     /// `Pending`.
     Pending,
@@ -237,6 +238,7 @@ pub enum Event {
 
 /// What a wake was worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Worth {
     /// It woke the task that waits.
     Good,

@@ -199,6 +199,7 @@ impl Gauge {
 
 /// How many polls there were, and of what kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counts {
     /// All.
     pub polls: u64,
@@ -210,6 +211,7 @@ pub struct Counts {
 
 /// A spin, at the moment when it was noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Spin {
     /// So many wasted polls
     pub wasted: u32,

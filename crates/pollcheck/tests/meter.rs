@@ -17,14 +17,14 @@ fn bytes_are_progress_and_a_second_pending_poll_is_wasted() {
     let (near, mut far) = tokio::io::duplex(64);
     let mut stream = Metered::new(near);
     assert!(read(&mut stream).is_pending());
-    assert_eq!(stream.gauge().counts(), Counts { polls: 1, progress: 0, wasted: 0 });
+    assert_eq!(each(stream.gauge().counts()), [1, 0, 0]);
     assert!(read(&mut stream).is_pending());
-    assert_eq!(stream.gauge().counts(), Counts { polls: 2, progress: 0, wasted: 1 });
+    assert_eq!(each(stream.gauge().counts()), [2, 0, 1]);
     assert!(write(&mut far).is_ready());
     assert!(read(&mut stream).is_ready());
-    assert_eq!(stream.gauge().counts(), Counts { polls: 3, progress: 1, wasted: 1 });
+    assert_eq!(each(stream.gauge().counts()), [3, 1, 1]);
     assert!(read(&mut stream).is_pending());
-    assert_eq!(stream.gauge().counts(), Counts { polls: 4, progress: 1, wasted: 1 });
+    assert_eq!(each(stream.gauge().counts()), [4, 1, 1]);
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn an_end_is_progress_once() {
     for _ in 0..5 {
         assert!(matches!(read(&mut stream), Poll::Ready(Ok(0))));
     }
-    assert_eq!(stream.gauge().counts(), Counts { polls: 5, progress: 1, wasted: 4 });
+    assert_eq!(each(stream.gauge().counts()), [5, 1, 4]);
 }
 
 #[test]
@@ -53,12 +53,12 @@ fn a_future_lives_by_the_progress_of_its_stream() {
         assert!(write(&mut far).is_ready());
         assert!(poll(future.as_mut()).is_pending());
     }
-    assert_eq!(counts.counts(), Counts { polls: 3, progress: 0, wasted: 0 }, "bytes moved before each pending");
+    assert_eq!(each(counts.counts()), [3, 0, 0], "bytes moved before each pending");
     assert!(poll(future.as_mut()).is_pending());
-    assert_eq!(counts.counts(), Counts { polls: 4, progress: 0, wasted: 1 });
+    assert_eq!(each(counts.counts()), [4, 0, 1]);
     drop(far);
     assert!(poll(future.as_mut()).is_ready());
-    assert_eq!(counts.counts(), Counts { polls: 5, progress: 1, wasted: 1 });
+    assert_eq!(each(counts.counts()), [5, 1, 1]);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_spin_is_told_once() {
     }
     let told = told.lock().unwrap();
     assert_eq!(told.len(), 1);
-    assert_eq!(told[0].counts, Counts { polls: 101, progress: 0, wasted: 100 });
+    assert_eq!(each(told[0].counts), [101, 0, 100]);
     assert!(told[0].to_string().starts_with("100 wasted polls within "), "{}", told[0]);
 }
 
@@ -118,4 +118,9 @@ fn write(stream: &mut DuplexStream) -> Poll<io::Result<usize>> {
 
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// All polls, those with progress, those that were wasted.
+fn each(Counts { polls, progress, wasted, .. }: Counts) -> [u64; 3] {
+    [polls, progress, wasted]
 }
