@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)] // an unwrap here is an assertion
 
 use closenotify::{Linger, SplitTransport, TlsAcceptor, TlsConnector, TlsStream};
-use pollcheck::{Check, Transport};
+use pollcheck::{Check, ReadHalf, Transport, WriteHalf};
 use rustls::client::Resumption;
 use rustls::{ClientConfig, ServerConfig};
 use std::io::{self, IoSlice};
@@ -13,36 +13,43 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use testkit::certs::{Authority, TlsVersion};
 use testkit::tickets::early_configs_from;
-use tokio::io::{
-    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Join, ReadBuf, ReadHalf, WriteHalf, join,
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Join, ReadBuf, join};
 
-/// pollcheck's transport, as one that splits.
-struct Wire(Transport);
+/// pollcheck's transport, as one that our streams can split.
+struct Wire {
+    read: ReadHalf,
+    write: WriteHalf,
+}
+
+impl Wire {
+    fn new(transport: Transport) -> Self {
+        let (read, write) = transport.into_split();
+        Self { read, write }
+    }
+}
 
 impl SplitTransport for Wire {
-    type ReadHalf = ReadHalf<Transport>;
-    type WriteHalf = WriteHalf<Transport>;
+    type ReadHalf = ReadHalf;
+    type WriteHalf = WriteHalf;
 
-    #[expect(clippy::disallowed_methods, reason = "one thread polls, so that no lock is ever waited for")]
-    fn split(self) -> (Self::ReadHalf, Self::WriteHalf) {
-        tokio::io::split(self.0)
+    fn split(self) -> (ReadHalf, WriteHalf) {
+        (self.read, self.write)
     }
 
-    fn reunite(read: Self::ReadHalf, write: Self::WriteHalf) -> Self {
-        Self(read.unsplit(write))
+    fn reunite(read: ReadHalf, write: WriteHalf) -> Self {
+        Self { read, write }
     }
 }
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        Pin::new(&mut self.read).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        Pin::new(&mut self.write).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -50,19 +57,19 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+        Pin::new(&mut self.write).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.write.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.write).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.write).poll_shutdown(cx)
     }
 }
 
@@ -106,8 +113,9 @@ fn in_halves(version: TlsVersion) {
     with_clock(|| {
         let (server, client) = configs(version);
         let report = settings().pair_async(|left, right| {
-            let connect = TlsConnector::from(Arc::clone(&client)).connect("localhost".try_into().unwrap(), Wire(left));
-            let accept = TlsAcceptor::from(Arc::clone(&server)).accept(Wire(right));
+            let connect =
+                TlsConnector::from(Arc::clone(&client)).connect("localhost".try_into().unwrap(), Wire::new(left));
+            let accept = TlsAcceptor::from(Arc::clone(&server)).accept(Wire::new(right));
             (async { connect.await.map(|stream| split(stream.into())) }, async {
                 accept.await.map(|stream| split(stream.into()))
             })
