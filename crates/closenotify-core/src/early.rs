@@ -135,19 +135,21 @@ impl Handshake {
     /// before the handshake is complete, because `send_half_rtt_data` of the configuration is not set or no early data was
     /// accepted.
     pub fn write_early(&mut self, plaintext: &[IoSlice<'_>], output: &mut BytesMut) -> Option<usize> {
-        self.take_output(output);
-        match &mut self.state {
+        let mut sealed = BytesMut::new();
+        let taken = match &mut self.state {
             State::Running(engine) => {
-                let slices = plaintext.iter().map(|slice| &slice[..]);
                 let mut taken = Vec::new();
-                for slice in slices {
+                for slice in plaintext {
                     taken.extend_from_slice(&slice[..slice.len().min(WRITE_MAX - taken.len())]);
                 }
-                engine.seal_half_rtt(&taken, output)
+                engine.seal_half_rtt(&taken, &mut sealed)
             }
-            State::Complete(session) => session.sender.write(plaintext, output).ok(),
+            State::Complete(session) => session.sender.write(plaintext, &mut sealed).ok(),
             State::Failed(_) => None,
-        }
+        }?;
+        self.output.unsplit(sealed);
+        self.take_output(output);
+        Some(taken)
     }
 
     /// What is agreed on so far: at a server that was told of [early data](EarlyProgress::EarlyData), everything but how

@@ -22,6 +22,8 @@ enum Secret {
 impl Exporter {
     /// The exporter of a complete handshake. In TLS 1.2 `server_random` is what the ServerHello holds.
     pub(crate) fn new(suite: SupportedCipherSuite, captured: Captured, server_random: Option<[u8; 32]>) -> Self {
+        #[cfg(not(feature = "tls12"))]
+        let _ = server_random;
         Self(match suite {
             SupportedCipherSuite::Tls13(suite) => match captured.exporter {
                 Some(secret) => Secret::Tls13 { suite, secret },

@@ -48,7 +48,7 @@ pub struct Handshake {
 ///  Failed, for ever
 /// ```
 pub(crate) enum State {
-    Running(HandshakeEngine),
+    Running(Box<HandshakeEngine>),
     Complete(Session),
     Failed(HandshakeError),
 }
@@ -104,7 +104,7 @@ impl Handshake {
 
     pub(crate) fn new(engine: HandshakeEngine) -> Self {
         Self {
-            state: State::Running(engine),
+            state: State::Running(Box::new(engine)),
             gate: Gate::default(),
             silent: true,
             output: BytesMut::new(),
@@ -205,7 +205,7 @@ impl Handshake {
         let failed = State::Failed(HandshakeError::NoKeyExtraction);
         let State::Running(engine) = std::mem::replace(&mut self.state, failed) else { return Ok(()) };
         let inside_message = engine.is_inside_message();
-        let mut session = session(engine).ok_or(HandshakeError::NoKeyExtraction)?;
+        let mut session = session(*engine).ok_or(HandshakeError::NoKeyExtraction)?;
         if inside_message {
             // TLS 1.2 alone: in TLS 1.3 a message that spans a change of keys is refused before.
             let violation = Violation::interleaved();

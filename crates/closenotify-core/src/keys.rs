@@ -68,11 +68,6 @@ impl Opening {
             _ => Err(Violation::undecryptable()),
         }
     }
-
-    #[cfg(test)]
-    pub(crate) fn set_sequence(&mut self, sequence: u64) {
-        self.sequence = sequence;
-    }
 }
 
 /// Seals records.

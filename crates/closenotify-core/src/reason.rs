@@ -156,14 +156,14 @@ fn words_after_colon(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{fmt as explain, *};
     use rustls::{CertificateError, ContentType, HandshakeType, InvalidMessage, PeerMisbehaved};
 
     struct Shown<'a>(&'a Error);
 
-    impl fmt::Display for Shown<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            super::fmt(self.0, f)
+    impl std::fmt::Display for Shown<'_> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            explain(self.0, f)
         }
     }
 

@@ -6,6 +6,7 @@ mod bytes;
 mod closing;
 mod cuts;
 mod drawn;
+#[cfg(feature = "early-data")]
 mod early;
 mod handshake;
 mod incident;
