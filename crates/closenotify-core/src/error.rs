@@ -105,7 +105,7 @@ impl fmt::Display for HandshakeError {
             Self::NotTls { plain_http: false } => f.write_str("what the peer sent is not TLS"),
             Self::Refused(error) => {
                 f.write_str("the handshake was refused: ")?;
-                reason::fmt(error, f)
+                reason::explain(error, f)
             }
             Self::Violation(violation) => write!(f, "the peer broke the protocol: {violation}"),
             Self::HelloTooLong => write!(f, "the ClientHello is longer than {HELLO_MAX} bytes"),

@@ -31,6 +31,8 @@ pub struct Handshake {
     gate: Gate,
     /// Whether the peer has sent nothing yet.
     silent: bool,
+    /// Whether a record of its was taken.
+    met: bool,
     /// What is to be sent.
     pub(crate) output: BytesMut,
     /// What a client sends first, until the handshake is complete.
@@ -107,6 +109,7 @@ impl Handshake {
             state: State::Running(Box::new(engine)),
             gate: Gate::default(),
             silent: true,
+            met: false,
             output: BytesMut::new(),
             #[cfg(feature = "early-data")]
             early: Bytes::new(),
@@ -136,14 +139,13 @@ impl Handshake {
             State::Complete(_) => return Ok(false),
             State::Failed(error) => return Err(error.clone()),
         };
-        let first = self.silent;
         self.silent &= input.is_empty();
         let phase = engine.phase();
         let length = match walk(input, self.gate.content_max(phase)) {
             Walk::Incomplete => return Ok(false),
             Walk::Malformed(violation) => {
                 engine.alert(violation.alert(), &mut self.output);
-                return Err(self.fail(malformed(violation, first.then_some(&input[..]))));
+                return Err(self.fail(malformed(violation, (!self.met).then_some(&input[..]))));
             }
             Walk::Record(length) => length,
         };
@@ -163,6 +165,7 @@ impl Handshake {
             }
         };
         input.advance(length);
+        self.met = true;
         match taken.and_then(|()| self.complete()) {
             Ok(()) => Ok(true),
             Err(error) => Err(self.fail(error)),

@@ -6,7 +6,7 @@ use rustls::{CipherSuite, Error, PeerIncompatible};
 use std::fmt;
 
 /// Prints why a handshake or a message was refused.
-pub(crate) fn fmt(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+pub(crate) fn explain(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match error {
         Error::InappropriateMessage { expect_types, got_type } => {
             write!(f, "{} where ", record_type(u8::from(*got_type)))?;
@@ -156,13 +156,13 @@ fn words_after_colon(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{fmt as explain, *};
+    use super::*;
     use rustls::{CertificateError, ContentType, HandshakeType, InvalidMessage, PeerMisbehaved};
 
     struct Shown<'a>(&'a Error);
 
-    impl std::fmt::Display for Shown<'_> {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    impl fmt::Display for Shown<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             explain(self.0, f)
         }
     }

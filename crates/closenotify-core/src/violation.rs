@@ -163,7 +163,7 @@ pub(crate) fn alert_for(error: &rustls::Error) -> AlertDescription {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Fault::Tls(error) => reason::fmt(error, f),
+            Fault::Tls(error) => reason::explain(error, f),
             Fault::UnknownRecordType(kind) => write!(f, "bytes that are not TLS: no record has the type {kind}"),
             Fault::RecordVersion(major) => write!(f, "bytes that are not TLS: no record has the version {major}.x"),
             Fault::RecordTooLong => f.write_str("a record longer than TLS allows"),
