@@ -60,7 +60,8 @@ impl KeyLog for Capture {
                 _ => {}
             }
         });
-        if !captures(label) || self.0.will_log(label) {
+        // rustls logs the master secret without asking first.
+        if label == MASTER || self.0.will_log(label) {
             self.0.log(label, client_random, secret);
         }
     }
@@ -93,7 +94,7 @@ mod tests {
 
     impl KeyLog for Nobody {
         fn log(&self, label: &str, _: &[u8], _: &[u8]) {
-            panic!("{label} is logged though nobody wants it");
+            assert_eq!(label, MASTER, "logged though nobody wants it");
         }
 
         fn will_log(&self, _: &str) -> bool {

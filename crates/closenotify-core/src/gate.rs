@@ -4,9 +4,9 @@
 //! It reads plaintext alone: what is sealed goes through, and is the library's to judge.
 
 use crate::alert::AlertDescription;
-use crate::limits::{CHANGES_MAX, HEADER, PLAINTEXT_MAX, SEALED_MAX_12, SEALED_MAX_13, WARNINGS_MAX};
+use crate::limits::{CHANGES_MAX, PLAINTEXT_MAX, SEALED_MAX_12, SEALED_MAX_13, WARNINGS_MAX};
 use crate::messages::{Fate, Messages};
-use crate::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE};
+use crate::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER};
 use crate::violation::Violation;
 
 /// How far a handshake is, as far as the peer's records show it.

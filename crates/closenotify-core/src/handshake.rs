@@ -143,9 +143,10 @@ impl Handshake {
         let phase = engine.phase();
         let length = match walk(input, self.gate.content_max(phase)) {
             Walk::Incomplete => return Ok(false),
-            Walk::Malformed(violation) => {
+            Walk::Malformed(malformed) => {
+                let violation = Violation::from(malformed);
                 engine.alert(violation.alert(), &mut self.output);
-                return Err(self.fail(malformed(violation, (!self.met).then_some(&input[..]))));
+                return Err(self.fail(no_record(violation, (!self.met).then_some(&input[..]))));
             }
             Walk::Record(length) => length,
         };
@@ -260,7 +261,7 @@ fn session(engine: HandshakeEngine) -> Option<Session> {
 }
 
 /// What bytes are that begin no record; `first` when they are the first of all.
-pub(crate) fn malformed(violation: Violation, first: Option<&[u8]>) -> HandshakeError {
+pub(crate) fn no_record(violation: Violation, first: Option<&[u8]>) -> HandshakeError {
     match first {
         Some(input) => HandshakeError::NotTls { plain_http: looks_like_http(input) },
         None => HandshakeError::Violation(violation),

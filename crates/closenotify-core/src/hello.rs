@@ -7,7 +7,7 @@ use crate::ending::TransportEnd;
 use crate::engine::HandshakeEngine;
 use crate::error::HandshakeError;
 use crate::gate::{Gate, Pass, Phase};
-use crate::handshake::{Handshake, malformed, refused, unfinished};
+use crate::handshake::{Handshake, no_record, refused, unfinished};
 use crate::limits::HELLO_MAX;
 use crate::messages::CLIENT_HELLO;
 use crate::record::{ALERT, Walk, walk};
@@ -58,9 +58,10 @@ impl HelloReader {
                     return Err(HandshakeError::HelloTooLong);
                 }
                 Walk::Incomplete => return Ok(None),
-                Walk::Malformed(violation) => {
+                Walk::Malformed(malformed) => {
+                    let violation = Violation::from(malformed);
                     self.alert(violation.alert().code());
-                    return Err(malformed(violation, (self.seen == 0).then_some(rest)));
+                    return Err(no_record(violation, (self.seen == 0).then_some(rest)));
                 }
                 Walk::Record(length) => length,
             };

@@ -31,9 +31,6 @@ pub(crate) const CHANGES_MAX: u32 = 2;
 /// The longest body of a handshake message, in bytes; as rustls has it.
 pub(crate) const MESSAGE_MAX: usize = 0xffff;
 
-/// Length of a record header, in bytes.
-pub(crate) const HEADER: usize = 5;
-
 /// The most plaintext that a record may carry (RFC 9846 section 5.1), in bytes.
 pub(crate) const PLAINTEXT_MAX: usize = 1 << 14;
 

@@ -8,12 +8,12 @@ use crate::ending::{ReceivedEnding, TransportEnd, TruncatedAt};
 use crate::keys::Opening;
 use crate::kernel::Kernel;
 use crate::limits::{
-    DATALESS_RECORDS_MAX, EMPTY_RECORDS_MAX, HEADER, KEY_UPDATES_MAX, RENEGOTIATIONS_MAX, SEALED_MAX_12, SEALED_MAX_13,
+    DATALESS_RECORDS_MAX, EMPTY_RECORDS_MAX, KEY_UPDATES_MAX, RENEGOTIATIONS_MAX, SEALED_MAX_12, SEALED_MAX_13,
     WARNINGS_MAX,
 };
 use crate::messages::{CLIENT_HELLO, Fate, HELLO_REQUEST, KEY_UPDATE, Messages, NEW_SESSION_TICKET};
 use crate::owes::{End, SenderOwes};
-use crate::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, Walk, walk};
+use crate::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER, Walk, walk};
 use crate::violation::Violation;
 use bytes::{Buf as _, BufMut, BytesMut};
 use rustls::{Side, SupportedCipherSuite};
@@ -242,7 +242,7 @@ impl Receiver {
     fn open_record(&mut self, input: &mut BytesMut) -> Option<Content> {
         let length = match walk(input, if self.is_tls13() { SEALED_MAX_13 } else { SEALED_MAX_12 }) {
             Walk::Incomplete => return None,
-            Walk::Malformed(violation) => return Some(violated(violation)),
+            Walk::Malformed(malformed) => return Some(violated(malformed.into())),
             Walk::Record(length) => length,
         };
         let content = self.look_into(&mut input[..length]).unwrap_or_else(violated);

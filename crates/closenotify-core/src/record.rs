@@ -4,8 +4,8 @@
 //! end of a transport can be placed between records or inside one, and why bytes that cannot be TLS are told from it at the
 //! first byte that decides.
 
-use crate::limits::HEADER;
-use crate::violation::Violation;
+/// Length of a record header, in bytes.
+pub(crate) const HEADER: usize = 5;
 
 /// The content types of records.
 pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
@@ -15,14 +15,25 @@ pub(crate) const APPLICATION_DATA: u8 = 23;
 const HEARTBEAT: u8 = 24;
 
 /// What a buffer begins with.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Walk {
     /// Nothing, or a part of a record.
     Incomplete,
     /// A complete record of this many bytes, header included.
     Record(usize),
     /// Bytes that no record begins with.
-    Malformed(Violation),
+    Malformed(Malformed),
+}
+
+/// Which part of a header excludes a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    /// There is no such type.
+    Type(u8),
+    /// There is no such version; the major number.
+    Version(u8),
+    /// It is longer than a record may be.
+    Length,
 }
 
 /// Looks at the record that `input` begins with, whose content may have `most` bytes.
@@ -31,13 +42,13 @@ pub(crate) enum Walk {
 pub(crate) fn walk(input: &[u8], most: usize) -> Walk {
     match input {
         [kind, ..] if !(CHANGE_CIPHER_SPEC..=HEARTBEAT).contains(kind) => {
-            Walk::Malformed(Violation::unknown_record_type(*kind))
+            Walk::Malformed(Malformed::Type(*kind))
         }
-        [_, major, ..] if *major != 3 => Walk::Malformed(Violation::record_version(*major)),
+        [_, major, ..] if *major != 3 => Walk::Malformed(Malformed::Version(*major)),
         [_, _, _, high, low, body @ ..] => {
             let length = usize::from(u16::from_be_bytes([*high, *low]));
             if length > most {
-                Walk::Malformed(Violation::record_too_long())
+                Walk::Malformed(Malformed::Length)
             } else if body.len() < length {
                 Walk::Incomplete
             } else {
@@ -85,7 +96,7 @@ mod tests {
             let [high, low] = (most as u16).to_be_bytes();
             assert_eq!(walk(&[23, 3, 3, high, low], most), Walk::Incomplete);
             let [high, low] = (most as u16 + 1).to_be_bytes();
-            assert_eq!(walk(&[23, 3, 3, high, low], most), Walk::Malformed(Violation::record_too_long()));
+            assert_eq!(walk(&[23, 3, 3, high, low], most), Walk::Malformed(Malformed::Length));
         }
     }
 }

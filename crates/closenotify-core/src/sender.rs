@@ -7,9 +7,10 @@ use crate::ending::SentEnding;
 use crate::error::SendError;
 use crate::kernel::Kernel;
 use crate::keys::Sealing;
-use crate::limits::{HEADER, PLAINTEXT_MAX, RECORDS_RESERVED, WRITE_MAX};
+use crate::limits::{PLAINTEXT_MAX, RECORDS_RESERVED, WRITE_MAX};
 use crate::messages::KEY_UPDATE;
 use crate::owes::{End, SenderOwes};
+use crate::record::HEADER;
 use bytes::{Bytes, BytesMut};
 use rustls::crypto::cipher::OutboundChunks;
 use rustls::{ContentType, SupportedCipherSuite};
@@ -234,3 +235,108 @@ pub(crate) fn fragment(record_max: Option<usize>) -> usize {
 /// The levels of alerts.
 const WARNING: u8 = 1;
 const FATAL: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Walk, walk};
+    use crate::{Handshake, Progress, Read, Session};
+    use rustls::ClientConfig;
+    use testkit::certs::{Authority, TlsVersion};
+
+    /// A client whose records are at most so long, and its server.
+    fn sessions(version: TlsVersion, max_fragment_size: Option<usize>) -> (Session, Session) {
+        let authority = Authority::new();
+        let mut config = ClientConfig::clone(&authority.client_config(version));
+        config.max_fragment_size = max_fragment_size;
+        let mut client = Handshake::client(config, "localhost".try_into().unwrap()).unwrap();
+        let mut server = Handshake::server(authority.server_config(version)).unwrap();
+        let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
+        loop {
+            client.take_output(&mut to_server);
+            let at_server = server.advance(&mut to_server).unwrap();
+            server.take_output(&mut to_client);
+            if (client.advance(&mut to_client).unwrap(), at_server) == (Progress::Complete, Progress::Complete) {
+                return (client.into_session(), server.into_session());
+            }
+        }
+    }
+
+    fn records(mut bytes: &[u8]) -> u64 {
+        let mut records = 0;
+        while let Walk::Record(length) = walk(bytes, usize::MAX) {
+            bytes = &bytes[length..];
+            records += 1;
+        }
+        assert!(bytes.is_empty());
+        records
+    }
+
+    /// What rustls would do at the limit is to drop the data, report it as taken, and send a close_notify.
+    #[test]
+    fn exhausted_keys_refuse_data_instead_of_dropping_it() {
+        let mut sender = sessions(TlsVersion::V12, None).0.sender;
+        sender.records_max = sender.keys.sequence() + 1;
+        let mut output = BytesMut::new();
+        let two_records = vec![1; PLAINTEXT_MAX + 1];
+        assert_eq!(sender.write(&[IoSlice::new(&two_records)], &mut output), Err(SendError::KeysExhausted));
+        assert!(output.is_empty());
+        assert_eq!(sender.write(&[IoSlice::new(b"last")], &mut output), Ok(4));
+        let before = output.len();
+        assert_eq!(sender.write(&[IoSlice::new(b"more")], &mut output), Err(SendError::KeysExhausted));
+        assert_eq!(output.len(), before);
+        assert_eq!(sender.failed(), None);
+        assert_eq!(sender.close(&mut output), SentEnding::CloseNotify, "that much is reserved");
+    }
+
+    /// RFC 9846 sections 4.7.3, 5.5: in TLS 1.3 the keys are changed in time, as often as need be, also inside a write.
+    #[test]
+    fn keys_are_changed_before_they_have_protected_too_much() {
+        let (mut client, mut server) = sessions(TlsVersion::V13, Some(64));
+        client.sender.records_max = 10;
+        let sent: Vec<u8> = (0..20_000).map(|at| (at % 251) as u8).collect();
+        let (mut output, mut received) = (BytesMut::new(), Vec::new());
+        for part in sent.chunks(3_000) {
+            assert_eq!(client.sender.write(&[IoSlice::new(part)], &mut output), Ok(part.len()));
+            assert!(client.sender.keys.sequence() <= 10);
+        }
+        let data = sent.chunks(3_000).map(|part| part.len().div_ceil(59)).sum::<usize>() as u64;
+        assert_eq!(records(&output), data + data.div_ceil(10) - 1, "a KeyUpdate after each ten records");
+        assert_eq!(client.sender.close(&mut output), SentEnding::CloseNotify);
+        let (read, owes) = server.receiver.read(&mut output, &mut received);
+        assert_eq!((read, owes.is_nothing()), (Read::Data(sent.len()), true), "no reply is asked for");
+        assert!(received == sent);
+        assert_eq!(server.receiver.read(&mut output, &mut received).0, Read::Ended);
+    }
+
+    #[test]
+    fn every_record_counts_and_no_more() {
+        let plaintext = vec![1; WRITE_MAX];
+        for version in TlsVersion::EACH {
+            for (max_fragment_size, length) in
+                [(None, 1), (None, WRITE_MAX), (None, PLAINTEXT_MAX + 1), (Some(32), WRITE_MAX), (Some(4096), 8183)]
+            {
+                let mut sender = sessions(version, max_fragment_size).0.sender;
+                let before = sender.keys.sequence();
+                let mut output = BytesMut::new();
+                let (left, right) = plaintext[..length].split_at(length / 3);
+                assert_eq!(sender.write(&[IoSlice::new(left), IoSlice::new(right)], &mut output), Ok(length));
+                let records = records(&output);
+                assert_eq!(sender.keys.sequence() - before, records, "{max_fragment_size:?} {length}");
+                assert_eq!(records, length.div_ceil(sender.fragment) as u64);
+            }
+        }
+    }
+
+    #[test]
+    fn a_single_record_is_handed_over_and_a_buffer_with_room_is_filled() {
+        let mut sender = sessions(TlsVersion::V13, None).0.sender;
+        let mut output = BytesMut::new();
+        sender.write(&[IoSlice::new(&[1; 100])], &mut output).unwrap();
+        assert_eq!((output.len(), output.capacity()), (122, 122));
+        let mut output = BytesMut::with_capacity(1000);
+        let room = output.as_ptr();
+        sender.write(&[IoSlice::new(&[1; 100])], &mut output).unwrap();
+        assert_eq!((output.len(), output.as_ptr()), (122, room));
+    }
+}

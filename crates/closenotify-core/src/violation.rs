@@ -9,6 +9,7 @@ use crate::limits::{
     WARNINGS_MAX,
 };
 use crate::reason::{self, handshake_type, record_type};
+use crate::record::Malformed;
 use rustls::PeerMisbehaved;
 use std::error::Error;
 use std::fmt;
@@ -58,8 +59,6 @@ macro_rules! faults {
 impl Violation {
     faults! {
         tls(error: rustls::Error) = Tls;
-        unknown_record_type(kind: u8) = UnknownRecordType;
-        record_version(major: u8) = RecordVersion;
         record_too_long() = RecordTooLong;
         undecryptable() = Undecryptable;
         no_content_type() = NoContentType;
@@ -130,6 +129,16 @@ impl Violation {
             | Fault::TooManyChanges
             | Fault::TooManyRecords => AlertDescription::UNEXPECTED_MESSAGE,
         }
+    }
+}
+
+impl From<Malformed> for Violation {
+    fn from(malformed: Malformed) -> Self {
+        Self(match malformed {
+            Malformed::Type(kind) => Fault::UnknownRecordType(kind),
+            Malformed::Version(major) => Fault::RecordVersion(major),
+            Malformed::Length => Fault::RecordTooLong,
+        })
     }
 }
 

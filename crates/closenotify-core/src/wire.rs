@@ -3,9 +3,8 @@
 //!
 //! It reads the first handshake message of one direction and nothing else; whether that is well formed the library decides.
 
-use crate::limits::HEADER;
 use crate::messages::{CLIENT_HELLO, Fate, Messages, SERVER_HELLO};
-use crate::record::HANDSHAKE;
+use crate::record::{HANDSHAKE, HEADER};
 use rustls::pki_types::DnsName;
 
 /// Reads the first handshake message out of records.

@@ -9,8 +9,10 @@ mod drawn;
 #[cfg(feature = "early-data")]
 mod early;
 mod handshake;
+mod exporter;
 mod incident;
 mod inputs;
+mod key_update;
 mod limits;
 mod model;
 mod noise;

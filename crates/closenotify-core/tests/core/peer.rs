@@ -22,6 +22,11 @@ pub(crate) struct Met {
     pub(crate) input: BytesMut,
 }
 
+/// Whom a client of any configuration trusts, for the server of [`Configs`].
+pub(crate) fn roots() -> std::sync::Arc<rustls::RootCertStore> {
+    testkit::plain::authority().roots()
+}
+
 /// The core and the peer before the handshake.
 pub(crate) fn start(server: ServerConfig, client: ClientConfig, side: Side) -> (Handshake, Connection) {
     let peer = Configs { server: server.clone(), client: client.clone() }.peer_of(side);
