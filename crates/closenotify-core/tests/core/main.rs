@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // an unwrap here is an assertion
 
+mod alerts;
 mod bytes;
 mod closing;
 mod cuts;

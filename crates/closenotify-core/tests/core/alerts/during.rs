@@ -1,0 +1,1 @@
+//! During the handshake.
