@@ -22,7 +22,7 @@ use rustls::server::UnbufferedServerConnection;
 #[cfg(feature = "early-data")]
 use rustls::unbuffered::EncryptError;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, ReadEarlyData, UnbufferedStatus};
-use rustls::{CommonState, ConnectionTrafficSecrets, Error, HandshakeKind, PeerMisbehaved, ProtocolVersion, Side, SupportedCipherSuite};
+use rustls::{CommonState, ConnectionTrafficSecrets, Error, HandshakeKind, PeerIncompatible, PeerMisbehaved, ProtocolVersion, Side, SupportedCipherSuite};
 
 /// A session before its handshake is complete.
 pub(crate) struct HandshakeEngine {
@@ -37,6 +37,8 @@ pub(crate) struct HandshakeEngine {
     record_max: Option<usize>,
     /// Records that the library has seen and still needs: a message of which more is to come.
     held: Vec<u8>,
+    /// Whether what is held is known to be no part of a message.
+    idle: bool,
     /// Whether our own change_cipher_spec is out: in TLS 1.2 what follows it is sealed.
     changed: bool,
     #[cfg(feature = "early-data")]
@@ -120,6 +122,7 @@ impl HandshakeEngine {
             ours: FirstMessage::default(),
             record_max,
             held: Vec::new(),
+            idle: false,
             changed: false,
             #[cfg(feature = "early-data")]
             early: Early::default(),
@@ -144,6 +147,9 @@ impl HandshakeEngine {
     /// says whether it is.
     pub(crate) fn open(&mut self, record: &mut [u8], output: &mut BytesMut) -> Result<(), (Error, bool)> {
         self.theirs.look(record);
+        if matches!(self.connection, Connection::Server(_)) && self.theirs.found().is_too_old {
+            return Err((PeerIncompatible::Tls12NotOffered.into(), false));
+        }
         let before = self.held.len();
         let mut held = std::mem::take(&mut self.held);
         let buffer = if before == 0 {
@@ -157,11 +163,17 @@ impl HandshakeEngine {
             Err(error) if is_of_record(error) => before,
             _ => buffer.len(),
         };
+        self.idle = worked == Err(PeerMisbehaved::TooManyEmptyFragments.into());
         // Almost always there is nothing: the record is done with.
         if keep > done {
             self.held = buffer[done..keep].to_vec();
         }
-        worked.map_err(|error| (error, self.take_alert(output)))
+        worked.map_err(|error| {
+            // Who closes gets no reply, though the library makes one.
+            let closed = error == Error::AlertReceived(rustls::AlertDescription::CloseNotify);
+            let alerted = !closed && self.take_alert(output);
+            (error, alerted)
+        })
     }
 
     /// Sends a fatal alert about a record that was not [taken in](Self::open).
@@ -180,8 +192,9 @@ impl HandshakeEngine {
             output.extend_from_slice(&[ALERT, 3, 3, 0, 2, FATAL, alert.code()]);
             return;
         }
-        let change = alert == AlertDescription::UNEXPECTED_MESSAGE && self.phase() != Phase::Tls12 && self.held.is_empty();
-        if change && self.provoke(&[CHANGE_CIPHER_SPEC, 3, 3, 0, 1, 0], output) {
+        let aligned = self.held.is_empty() || self.idle;
+        let change = alert == AlertDescription::UNEXPECTED_MESSAGE && self.phase() != Phase::Tls12;
+        if change && aligned && self.provoke(&[CHANGE_CIPHER_SPEC, 3, 3, 0, 1, 0], output) {
             return;
         }
         let _ = self.provoke(&[ALERT, 3, 3, 0xff, 0xff], output);

@@ -13,9 +13,10 @@ use crate::messages::CLIENT_HELLO;
 use crate::record::{ALERT, Walk, walk};
 use crate::setup::ServerSetup;
 use crate::violation::{Violation, alert_for};
+use crate::wire::FirstMessage;
 use bytes::BytesMut;
-use rustls::Error;
 use rustls::server::{Accepted, Acceptor, ClientHello};
+use rustls::{Error, PeerIncompatible};
 use std::fmt;
 
 /// Waits for a ClientHello.
@@ -23,6 +24,7 @@ use std::fmt;
 pub struct HelloReader {
     acceptor: Acceptor,
     gate: Gate,
+    first: FirstMessage,
     failed: Option<HandshakeError>,
     /// How much of the input has been looked at.
     seen: usize,
@@ -68,6 +70,12 @@ impl HelloReader {
             let record = &rest[..length];
             match self.gate.check(record, Phase::Open) {
                 Ok(Pass::Through) => {
+                    self.first.look(record);
+                    if self.first.found().is_too_old {
+                        let error = Error::from(PeerIncompatible::Tls12NotOffered);
+                        self.alert(alert_for(&error).code());
+                        return Err(refused(error));
+                    }
                     if let Some(accepted) = self.accept(record)? {
                         return Ok(Some(HelloReceived { accepted, seen: self.seen + length }));
                     }

@@ -35,10 +35,12 @@ pub(crate) fn explain(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result 
 /// What the two sides do not have in common.
 fn incompatible(why: &PeerIncompatible) -> Option<&'static str> {
     Some(match why {
-        PeerIncompatible::SupportedVersionsExtensionRequired
-        | PeerIncompatible::Tls12NotOffered
-        | PeerIncompatible::Tls12NotOfferedOrEnabled => {
-            "the client offers none of the TLS versions that are served; 1.2 and 1.3 can be"
+        PeerIncompatible::Tls12NotOffered => {
+            "the client offers only TLS 1.1 or older; 1.2 and 1.3 are supported"
+        }
+        PeerIncompatible::Tls12NotOfferedOrEnabled => "the client offers none of the TLS versions that are served",
+        PeerIncompatible::SupportedVersionsExtensionRequired => {
+            "the client offers TLS 1.2 at most, and only 1.3 is served"
         }
         PeerIncompatible::ServerDoesNotSupportTls12Or13 => {
             "the server offers only TLS 1.1 or older; 1.2 and 1.3 are supported"
@@ -198,7 +200,7 @@ mod tests {
             ),
             (
                 PeerIncompatible::Tls12NotOfferedOrEnabled.into(),
-                "the client offers none of the TLS versions that are served; 1.2 and 1.3 can be",
+                "the client offers none of the TLS versions that are served",
             ),
             (PeerIncompatible::IncorrectCertificateTypeExtension.into(), "incorrect certificate type extension"),
             (Error::InvalidCertificate(CertificateError::UnknownIssuer), "invalid peer certificate: unknown issuer"),

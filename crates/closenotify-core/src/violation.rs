@@ -10,7 +10,7 @@ use crate::limits::{
 };
 use crate::reason::{self, handshake_type, record_type};
 use crate::record::Malformed;
-use rustls::PeerMisbehaved;
+use rustls::{PeerIncompatible, PeerMisbehaved};
 use std::error::Error;
 use std::fmt;
 
@@ -164,6 +164,11 @@ pub(crate) fn alert_for(error: &rustls::Error) -> AlertDescription {
         rustls::Error::InvalidMessage(rustls::InvalidMessage::HandshakePayloadTooLarge)
         | rustls::Error::PeerMisbehaved(_) => AlertDescription::ILLEGAL_PARAMETER,
         rustls::Error::InvalidMessage(message) => u8::from(rustls::AlertDescription::from(*message)).into(),
+        rustls::Error::PeerIncompatible(
+            PeerIncompatible::SupportedVersionsExtensionRequired
+            | PeerIncompatible::Tls12NotOffered
+            | PeerIncompatible::Tls12NotOfferedOrEnabled,
+        ) => AlertDescription::PROTOCOL_VERSION,
         rustls::Error::PeerIncompatible(_) => AlertDescription::HANDSHAKE_FAILURE,
         _ => AlertDescription::INTERNAL_ERROR,
     }

@@ -20,6 +20,9 @@ pub(crate) struct FirstMessage {
 pub(crate) struct Found {
     /// The name in a ClientHello, in small letters.
     pub(crate) server_name: Option<String>,
+    /// Whether a ClientHello offers no version that is still spoken. The TLS library would first complain of what such a
+    /// hello never has.
+    pub(crate) is_too_old: bool,
     /// The random of a ServerHello.
     pub(crate) server_random: Option<[u8; 32]>,
 }
@@ -33,10 +36,14 @@ impl FirstMessage {
         let Some(mut content) = record.get(HEADER..) else { return };
         match self.messages.next(&mut content, |_, _| Ok(Fate::Keep)) {
             Ok(None) => {}
-            Ok(Some((CLIENT_HELLO, body))) => self.set(Found { server_name: server_name(&body), server_random: None }),
+            Ok(Some((CLIENT_HELLO, body))) => self.set(Found {
+                server_name: extension(&body, SERVER_NAME).and_then(server_name),
+                is_too_old: is_too_old(&body),
+                server_random: None,
+            }),
             Ok(Some((SERVER_HELLO, body))) => {
                 let server_random = body.get(2..34).and_then(|random| random.try_into().ok());
-                self.set(Found { server_name: None, server_random });
+                self.set(Found { server_random, ..Found::default() });
             }
             Ok(Some(_)) | Err(_) => self.set(Found::default()),
         }
@@ -52,8 +59,8 @@ impl FirstMessage {
     }
 }
 
-/// The name in the body of a ClientHello; `None` when there is none, or an address, which counts as none.
-fn server_name(hello: &[u8]) -> Option<String> {
+/// An extension in the body of a ClientHello.
+fn extension(hello: &[u8], wanted: [u8; 2]) -> Option<&[u8]> {
     let mut rest = hello.get(2 + 32..)?;
     // The session id, the cipher suites, the compression methods.
     for width in [1, 2, 1] {
@@ -62,20 +69,24 @@ fn server_name(hello: &[u8]) -> Option<String> {
     let mut extensions = take(&mut rest, 2)?;
     while let Some((kind, body)) = extensions.split_first_chunk::<2>() {
         extensions = body;
-        let mut extension = take(&mut extensions, 2)?;
-        if *kind == [0, 0] {
-            let mut list = take(&mut extension, 2)?;
-            let name = match list.split_first()? {
-                (0, name) => name,
-                _ => return None,
-            };
-            list = name;
-            let name = take(&mut list, 2)?;
-            let name = DnsName::try_from(name).ok()?;
-            return Some(name.as_ref().to_ascii_lowercase());
+        let extension = take(&mut extensions, 2)?;
+        if *kind == wanted {
+            return Some(extension);
         }
     }
     None
+}
+
+/// The name in its extension; `None` when there is none, or an address, which counts as none.
+fn server_name(mut extension: &[u8]) -> Option<String> {
+    let (0, mut name) = take(&mut extension, 2)?.split_first()? else { return None };
+    let name = DnsName::try_from(take(&mut name, 2)?).ok()?;
+    Some(name.as_ref().to_ascii_lowercase())
+}
+
+/// Whether the body of a ClientHello offers TLS 1.1 at most (RFC 9846 section 4.2.1, RFC 5246 appendix E.1).
+fn is_too_old(hello: &[u8]) -> bool {
+    matches!(hello, [3, minor, ..] if *minor < 3) && extension(hello, SUPPORTED_VERSIONS).is_none()
 }
 
 /// A vector with a length of `width` bytes in front.
@@ -86,6 +97,9 @@ fn take<'a>(rest: &mut &'a [u8], width: usize) -> Option<&'a [u8]> {
     *rest = left;
     Some(taken)
 }
+
+const SERVER_NAME: [u8; 2] = [0, 0];
+const SUPPORTED_VERSIONS: [u8; 2] = [0, 43];
 
 #[cfg(test)]
 mod tests {
@@ -120,11 +134,11 @@ mod tests {
     #[test]
     fn a_hello_without_a_name_or_with_one_that_is_none_has_none() {
         for name in [&b""[..], b"127.0.0.1", b"a b", b"\xff"] {
-            assert_eq!(server_name(&hello(name)), None, "{name:?}");
+            assert_eq!(extension(&hello(name), SERVER_NAME).and_then(server_name), None, "{name:?}");
         }
         let complete = hello(b"example.com");
         for cut in 0..complete.len() {
-            assert_eq!(server_name(&complete[..cut]), None, "{cut}");
+            assert_eq!(extension(&complete[..cut], SERVER_NAME), None, "{cut}");
         }
     }
 
