@@ -34,8 +34,14 @@ impl AlertDescription {
     pub const ILLEGAL_PARAMETER: Self = Self(47);
     /// A message could not be parsed.
     pub const DECODE_ERROR: Self = Self(50);
+    /// A version of the protocol that is not supported.
+    pub const PROTOCOL_VERSION: Self = Self(70);
+    /// A fault that has nothing to do with the peer or the protocol.
+    pub const INTERNAL_ERROR: Self = Self(80);
     /// The user gave up the handshake for a reason that is no protocol failure.
     pub const USER_CANCELED: Self = Self(90);
+    /// A renegotiation was declined (TLS 1.2); always a warning.
+    pub const NO_RENEGOTIATION: Self = Self(100);
 
     /// The number on the wire.
     pub const fn code(self) -> u8 {

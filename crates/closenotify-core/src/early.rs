@@ -6,26 +6,32 @@
 //! replayed with the rest, a Finished cannot.
 
 use crate::engine::HandshakeEngine;
-use crate::error::HandshakeError;
-use crate::handshake::Handshake;
+use crate::error::{HandshakeError, SendError};
+use crate::facts::SessionFacts;
+use crate::handshake::{Handshake, Session, State};
+use crate::limits::WRITE_MAX;
+use crate::setup::{ClientSetup, ServerSetup};
 use bytes::{BufMut, Bytes, BytesMut};
+use rustls::Error;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, Error, ServerConfig};
 use std::io::IoSlice;
-use std::sync::Arc;
 
 /// How far a server's handshake is that [accepts early data](Handshake::server_early).
+///
+/// Not `#[non_exhaustive]`: a server must handle each, and there is no fourth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EarlyProgress {
     /// More ciphertext is needed.
     NeedInput,
-    /// Early data was accepted and may follow: [`Handshake::read_early`].
+    /// Early data has arrived, and was accepted: [`Handshake::read_early`].
     EarlyData,
     /// The handshake is complete, without early data.
     Complete,
 }
 
 /// What a [`Handshake::read_early`] came to.
+///
+/// Not `#[non_exhaustive]`: a reader must handle each, and there is no fourth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EarlyRead {
     /// This many bytes of early data, at least one, were put into the buffer.
@@ -53,16 +59,15 @@ impl Handshake {
     /// # Errors
     ///
     /// When rustls refuses the configuration.
-    pub fn client_early(mut config: Arc<ClientConfig>, name: ServerName<'static>, early: Bytes) -> Result<Self, Error> {
+    pub fn client_early(setup: impl Into<ClientSetup>, name: ServerName<'static>, early: Bytes) -> Result<Self, Error> {
+        let setup = setup.into();
         if early.is_empty() {
-            return Self::client(config, name);
+            return Self::client(setup, name);
         }
-        if !config.enable_early_data {
-            Arc::make_mut(&mut config).enable_early_data = true;
-        }
-        let mut handshake = Self::client(config, name)?;
-        handshake.early_sent = handshake.engine.send_early(&early, &mut handshake.output);
-        handshake.early = early;
+        let mut output = BytesMut::new();
+        let (engine, early_sent) = HandshakeEngine::client_early(&setup, name, &early, &mut output)?;
+        let mut handshake = Self::new(engine);
+        (handshake.output, handshake.early, handshake.early_sent) = (output, early, early_sent);
         Ok(handshake)
     }
 
@@ -75,8 +80,8 @@ impl Handshake {
     /// # Errors
     ///
     /// When rustls refuses the configuration.
-    pub fn server_early(config: Arc<ServerConfig>) -> Result<Self, Error> {
-        Ok(Self::new(HandshakeEngine::server_early(config)?))
+    pub fn server_early(setup: impl Into<ServerSetup>) -> Result<Self, Error> {
+        Ok(Self::new(HandshakeEngine::server_early(&setup.into())?))
     }
 
     /// As [`advance`](Self::advance), but stops where early data begins.
@@ -85,15 +90,16 @@ impl Handshake {
     ///
     /// As [`advance`](Self::advance).
     pub fn advance_to_early(&mut self, input: &mut BytesMut) -> Result<EarlyProgress, HandshakeError> {
-        while !self.engine.is_complete() {
-            if self.engine.early_accepted() {
-                return Ok(EarlyProgress::EarlyData);
+        loop {
+            match &self.state {
+                State::Running(engine) if engine.early_accepted() => return Ok(EarlyProgress::EarlyData),
+                State::Complete(_) => return Ok(EarlyProgress::Complete),
+                State::Running(_) | State::Failed(_) => {}
             }
             if !self.step(input)? {
                 return Ok(EarlyProgress::NeedInput);
             }
         }
-        Ok(EarlyProgress::Complete)
     }
 
     /// Decrypts whole records from the front of `input`, one by one, until there is early data, and moves that to `out`,
@@ -107,11 +113,15 @@ impl Handshake {
     /// As [`advance`](Self::advance); also when the client sends more early data than it may.
     pub fn read_early(&mut self, input: &mut BytesMut, out: &mut impl BufMut) -> Result<EarlyRead, HandshakeError> {
         loop {
-            let taken = self.engine.take_early(out);
+            let taken = match &mut self.state {
+                State::Running(engine) => engine.take_early(out),
+                State::Complete(session) => session.receiver.read_early(out),
+                State::Failed(_) => 0,
+            };
             if taken > 0 {
                 return Ok(EarlyRead::Data(taken));
             }
-            if self.engine.is_complete() {
+            if let State::Complete(_) = self.state {
                 return Ok(EarlyRead::Ended);
             }
             if !self.step(input)? {
@@ -125,35 +135,45 @@ impl Handshake {
     /// before the handshake is complete, because `send_half_rtt_data` of the configuration is not set or no early data was
     /// accepted.
     pub fn write_early(&mut self, plaintext: &[IoSlice<'_>], output: &mut BytesMut) -> Option<usize> {
-        if !self.engine.may_write() {
-            return None;
-        }
+        let mut sealed = BytesMut::new();
+        let taken = match &mut self.state {
+            State::Running(engine) => {
+                let mut taken = Vec::new();
+                for slice in plaintext {
+                    taken.extend_from_slice(&slice[..slice.len().min(WRITE_MAX - taken.len())]);
+                }
+                engine.seal_half_rtt(&taken, &mut sealed)
+            }
+            State::Complete(session) => session.sender.write(plaintext, &mut sealed).ok(),
+            State::Failed(_) => None,
+        }?;
+        self.output.unsplit(sealed);
         self.take_output(output);
-        Some(self.engine.seal(plaintext, output))
+        Some(taken)
     }
 
     /// What is agreed on so far: at a server that was told of [early data](EarlyProgress::EarlyData), everything but how
-    /// much early data there is.
-    pub fn facts(&self) -> crate::SessionFacts {
-        self.engine.facts()
+    /// much early data there is. After a failure nothing is.
+    pub fn facts(&self) -> SessionFacts {
+        match &self.state {
+            State::Running(engine) => engine.facts(),
+            State::Complete(session) => session.facts.clone(),
+            State::Failed(_) => SessionFacts::nothing(),
+        }
     }
 
     /// A client's bytes that were not taken as early data go out as soon as the handshake is complete.
-    pub(crate) fn repeat_early(&mut self) -> Result<(), HandshakeError> {
-        if self.early.is_empty() || !self.engine.is_complete() {
-            return Ok(());
-        }
+    pub(crate) fn repeat_early(&mut self, session: &mut Session) -> Result<(), HandshakeError> {
         let early = std::mem::take(&mut self.early);
-        let mut rest = &early[if self.engine.early_accepted() { self.early_sent } else { 0 }..];
-        let mut fits = self.engine.reserve(rest.len());
-        while fits && !rest.is_empty() {
-            let taken = self.engine.seal(&[IoSlice::new(rest)], &mut self.output);
-            fits = taken > 0;
+        let accepted = session.facts.early_data().is_some();
+        let mut rest = &early[if accepted { self.early_sent } else { 0 }..];
+        while !rest.is_empty() {
+            let taken = session.sender.write(&[IoSlice::new(rest)], &mut self.output).map_err(|error| match error {
+                SendError::KeysExhausted => HandshakeError::EarlyDataTooLong,
+                SendError::SessionOver => HandshakeError::NoKeyExtraction,
+            })?;
             rest = &rest[taken..];
         }
-        if fits { Ok(()) } else { Err(HandshakeError::Refused(Error::General(UNPROTECTED.into()))) }
+        Ok(())
     }
 }
-
-/// Why what is to be said first cannot be sent.
-const UNPROTECTED: &str = "what is to be said first is more than the keys of a TLS 1.2 session may protect";

@@ -4,7 +4,7 @@
 //! An ending keeps its cause, is recorded once, and a later fault never overwrites an earlier ending.
 
 use crate::alert::AlertDescription;
-use crate::error::Violation;
+use crate::violation::Violation;
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
@@ -33,12 +33,10 @@ use std::io;
 /// assert!(!ending.is_clean());
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum ReceivedEnding {
-    /// The peer's `close_notify`, behind all of its data.
-    CloseNotify {
-        /// Bytes of the transport that lay behind the alert when it was read: never parsed as TLS, never delivered.
-        trailing: u64,
-    },
+    /// The peer's `close_notify`, after all of its data. Bytes after it stay in the input: never parsed, never delivered.
+    CloseNotify,
     /// The transport ended without a `close_notify`: the receiver cannot know whether it has everything.
     Truncated {
         /// Where in the record stream the transport ended.
@@ -61,13 +59,13 @@ pub enum ReceivedEnding {
 impl ReceivedEnding {
     /// Whether everything that the peer sent is known to have arrived: true for `CloseNotify` alone.
     pub fn is_clean(&self) -> bool {
-        matches!(self, Self::CloseNotify { .. })
+        *self == Self::CloseNotify
     }
 
     /// The stable machine word.
     pub fn word(&self) -> Cow<'static, str> {
         match self {
-            Self::CloseNotify { .. } => "close_notify".into(),
+            Self::CloseNotify => "close_notify".into(),
             Self::Truncated { at: TruncatedAt::Boundary } => "truncated_boundary".into(),
             Self::Truncated { at: TruncatedAt::InsideRecord } => "truncated_inside_record".into(),
             Self::Reset => "reset".into(),
@@ -83,10 +81,7 @@ impl ReceivedEnding {
 impl fmt::Display for ReceivedEnding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CloseNotify { trailing: 0 } => f.write_str("the peer closed cleanly (close_notify)"),
-            Self::CloseNotify { trailing } => {
-                write!(f, "the peer closed cleanly (close_notify); {trailing} bytes behind it were ignored")
-            }
+            Self::CloseNotify => f.write_str("the peer closed cleanly (close_notify)"),
             Self::Truncated { at: TruncatedAt::Boundary } => {
                 f.write_str("the connection ended without close_notify, so data may be missing")
             }
@@ -113,6 +108,7 @@ impl fmt::Display for ReceivedEnding {
 /// | `Failed(kind)` | `failed_kind` | writing to the transport failed |
 /// | `TimedOut(d)` | `timed_out_d` | a deadline of ours passed before the end was out |
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SentEnding {
     /// Our `close_notify` is on the wire behind all data, flushed.
     CloseNotify,
@@ -157,6 +153,8 @@ impl fmt::Display for SentEnding {
 }
 
 /// Where in the stream of records the transport ended.
+///
+/// Not `#[non_exhaustive]`: there is no third place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TruncatedAt {
     /// Between two records.
@@ -167,6 +165,7 @@ pub enum TruncatedAt {
 
 /// Which of our deadlines passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Deadline {
     /// The handshake was not complete in time.
     Handshake,
@@ -208,6 +207,7 @@ impl fmt::Display for Deadline {
 /// How the transport under a receiving half ended, as its owner saw it: the input of
 /// [`Receiver::transport_ended`](crate::Receiver::transport_ended).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TransportEnd {
     /// A read returned no bytes: the peer's FIN.
     Eof,
@@ -230,16 +230,34 @@ impl From<io::ErrorKind> for TransportEnd {
     }
 }
 
-/// A stable machine word for an [`io::ErrorKind`]: its name in snake case (`broken_pipe`).
-pub fn io_kind_word(kind: io::ErrorKind) -> String {
-    let mut word = String::new();
-    for letter in format!("{kind:?}").chars() {
-        if letter.is_ascii_uppercase() && !word.is_empty() {
-            word.push('_');
-        }
-        word.push(letter.to_ascii_lowercase());
+/// A stable machine word for an [`io::ErrorKind`]: its name in snake case (`broken_pipe`), `other` for a kind that sockets
+/// do not report.
+pub fn io_kind_word(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::NotFound => "not_found",
+        io::ErrorKind::PermissionDenied => "permission_denied",
+        io::ErrorKind::ConnectionRefused => "connection_refused",
+        io::ErrorKind::ConnectionReset => "connection_reset",
+        io::ErrorKind::HostUnreachable => "host_unreachable",
+        io::ErrorKind::NetworkUnreachable => "network_unreachable",
+        io::ErrorKind::ConnectionAborted => "connection_aborted",
+        io::ErrorKind::NotConnected => "not_connected",
+        io::ErrorKind::AddrInUse => "addr_in_use",
+        io::ErrorKind::AddrNotAvailable => "addr_not_available",
+        io::ErrorKind::NetworkDown => "network_down",
+        io::ErrorKind::BrokenPipe => "broken_pipe",
+        io::ErrorKind::AlreadyExists => "already_exists",
+        io::ErrorKind::WouldBlock => "would_block",
+        io::ErrorKind::InvalidInput => "invalid_input",
+        io::ErrorKind::InvalidData => "invalid_data",
+        io::ErrorKind::TimedOut => "timed_out",
+        io::ErrorKind::WriteZero => "write_zero",
+        io::ErrorKind::Interrupted => "interrupted",
+        io::ErrorKind::Unsupported => "unsupported",
+        io::ErrorKind::UnexpectedEof => "unexpected_eof",
+        io::ErrorKind::OutOfMemory => "out_of_memory",
+        _ => "other",
     }
-    word
 }
 
 #[cfg(test)]
@@ -249,7 +267,7 @@ mod tests {
     #[test]
     fn every_ending_has_a_word_of_its_own() {
         let received = [
-            ReceivedEnding::CloseNotify { trailing: 3 },
+            ReceivedEnding::CloseNotify,
             ReceivedEnding::Truncated { at: TruncatedAt::Boundary },
             ReceivedEnding::Truncated { at: TruncatedAt::InsideRecord },
             ReceivedEnding::Reset,

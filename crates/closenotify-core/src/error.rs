@@ -1,72 +1,20 @@
-//! What can go wrong, sorted by who is to blame: the peer broke the protocol ([`Violation`]), the handshake did not
-//! come about ([`HandshakeError`]), the caller writes to a session that is over ([`SendError`]).
+//! What can go wrong besides an ending: a handshake fails ([`HandshakeError`]), and a caller writes to a session that is over
+//! ([`SendError`]). Both print as the same text with `{}` and `{:?}`, so that a `main` that returns them prints it.
 
 use crate::alert::AlertDescription;
 use crate::ending::{Deadline, TruncatedAt, io_kind_word};
+use crate::limits::HELLO_MAX;
+use crate::reason;
+use crate::violation::Violation;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// The peer broke the protocol.
-///
-/// Displays as what it did; [`source`](Error::source) is the TLS library's own error where there is one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Violation(Fault);
-
-#[derive(Clone, Debug, PartialEq)]
-enum Fault {
-    Tls(rustls::Error),
-    MalformedRecord,
-    TooManyDatalessRecords,
-    Panicked,
-}
-
-impl Violation {
-    pub(crate) fn tls(error: rustls::Error) -> Self {
-        Self(Fault::Tls(error))
-    }
-
-    pub(crate) fn malformed_record() -> Self {
-        Self(Fault::MalformedRecord)
-    }
-
-    pub(crate) fn too_many_dataless_records() -> Self {
-        Self(Fault::TooManyDatalessRecords)
-    }
-
-    pub(crate) fn panicked() -> Self {
-        Self(Fault::Panicked)
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Fault::Tls(error) => error.fmt(f),
-            Fault::MalformedRecord => f.write_str("bytes that are no TLS record"),
-            Fault::TooManyDatalessRecords => write!(
-                f,
-                "more than {} records in a row without application data",
-                crate::receiver::DATALESS_RECORDS_MAX
-            ),
-            Fault::Panicked => f.write_str("a record after our own close_notify that the TLS library cannot answer"),
-        }
-    }
-}
-
-impl Error for Violation {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.0 {
-            Fault::Tls(error) => Some(error),
-            Fault::MalformedRecord | Fault::TooManyDatalessRecords | Fault::Panicked => None,
-        }
-    }
-}
-
-/// Why a handshake did not come about. No session has existed, so there is no ending: a peer's `close_notify` before the
+/// Why a handshake failed. No session has existed, so there is no ending: a peer's `close_notify` before the
 /// handshake is complete is an error like any other ([`Alert`](Self::Alert)), never a clean end.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub enum HandshakeError {
     /// The peer sent an alert.
     Alert(AlertDescription),
@@ -77,6 +25,16 @@ pub enum HandshakeError {
     },
     /// What the peer offered was refused: its certificate, its parameters, its messages.
     Refused(rustls::Error),
+    /// The peer broke the protocol of records.
+    Violation(Violation),
+    /// The ClientHello is longer than [`HELLO_MAX`].
+    HelloTooLong,
+    /// A client's early data is more than the keys of the TLS 1.2 session that came of it may protect.
+    EarlyDataTooLong,
+    /// The cipher suite's implementation in the [`CryptoProvider`](rustls::crypto::CryptoProvider) does not hand out keys.
+    NoKeyExtraction,
+    /// A timeout of the handshake is set, and the runtime has no clock to time it with.
+    NoClock,
     /// The transport ended before the handshake was complete.
     Truncated {
         /// Where in the record stream.
@@ -105,6 +63,11 @@ impl HandshakeError {
             Self::NotTls { plain_http: true } => "not_tls_plain_http".into(),
             Self::NotTls { plain_http: false } => "not_tls".into(),
             Self::Refused(_) => "refused".into(),
+            Self::Violation(_) => "violation".into(),
+            Self::HelloTooLong => "hello_too_long".into(),
+            Self::EarlyDataTooLong => "early_data_too_long".into(),
+            Self::NoKeyExtraction => "no_key_extraction".into(),
+            Self::NoClock => "no_clock".into(),
             Self::Truncated { at: TruncatedAt::Boundary, .. } => "truncated_boundary".into(),
             Self::Truncated { at: TruncatedAt::InsideRecord, .. } => "truncated_inside_record".into(),
             Self::Reset => "reset".into(),
@@ -116,7 +79,11 @@ impl HandshakeError {
     /// The [`io::ErrorKind`] that stands for this error in an [`io::Error`].
     pub fn io_kind(&self) -> io::ErrorKind {
         match self {
-            Self::Alert(_) | Self::NotTls { .. } | Self::Refused(_) => io::ErrorKind::InvalidData,
+            Self::Alert(_) | Self::NotTls { .. } | Self::Refused(_) | Self::Violation(_) | Self::HelloTooLong => {
+                io::ErrorKind::InvalidData
+            }
+            Self::EarlyDataTooLong => io::ErrorKind::InvalidInput,
+            Self::NoKeyExtraction | Self::NoClock => io::ErrorKind::Unsupported,
             Self::Truncated { .. } => io::ErrorKind::UnexpectedEof,
             Self::Reset => io::ErrorKind::ConnectionReset,
             Self::Failed(kind) => *kind,
@@ -136,7 +103,23 @@ impl fmt::Display for HandshakeError {
                 f.write_str("the peer sent plain HTTP to a TLS port; it should use https://")
             }
             Self::NotTls { plain_http: false } => f.write_str("what the peer sent is not TLS"),
-            Self::Refused(error) => write!(f, "the handshake was refused: {error}"),
+            Self::Refused(error) => {
+                f.write_str("the handshake was refused: ")?;
+                reason::explain(error, f)
+            }
+            Self::Violation(violation) => write!(f, "the peer broke the protocol: {violation}"),
+            Self::HelloTooLong => write!(f, "the ClientHello is longer than {HELLO_MAX} bytes"),
+            Self::EarlyDataTooLong => {
+                f.write_str("the early data is more than the keys of a TLS 1.2 session may protect; send less of it early")
+            }
+            Self::NoKeyExtraction => f.write_str(
+                "the crypto provider does not hand out the keys of its cipher suites \
+                 (extract_keys of its AEAD); use another provider",
+            ),
+            Self::NoClock => f.write_str(
+                "a handshake timeout is set, but the Tokio runtime has no clock: call enable_time on its builder, \
+                 or switch the timeout off",
+            ),
             Self::Truncated { silent: true, .. } => f.write_str("the peer disconnected without sending anything"),
             Self::Truncated { .. } => f.write_str("the peer disconnected before the handshake was complete"),
             Self::Reset => f.write_str("the peer reset the connection before the handshake was complete"),
@@ -146,16 +129,18 @@ impl fmt::Display for HandshakeError {
     }
 }
 
+impl fmt::Debug for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl Error for HandshakeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Refused(error) => Some(error),
-            Self::Alert(_)
-            | Self::NotTls { .. }
-            | Self::Truncated { .. }
-            | Self::Reset
-            | Self::Failed(_)
-            | Self::TimedOut(_) => None,
+            Self::Violation(violation) => Some(violation),
+            _ => None,
         }
     }
 }
@@ -188,7 +173,8 @@ pub fn find_source<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> 
 }
 
 /// Why nothing more can be sent on a session whose sender was still open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SendError {
     /// The session is over: a fatal alert was sent or received, or the peer broke the protocol (RFC 9846 section 6.2).
     SessionOver,
@@ -203,6 +189,12 @@ impl fmt::Display for SendError {
             Self::SessionOver => "the session was ended by a fatal error; nothing can be sent on it",
             Self::KeysExhausted => "the session's TLS 1.2 keys are used up; reconnect, or use TLS 1.3",
         })
+    }
+}
+
+impl fmt::Debug for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the handshake agreed on, in one struct that outlives the handshake.
 
+use crate::reason::suite_name;
 use rustls::pki_types::CertificateDer;
 use rustls::{CipherSuite, ProtocolVersion};
 
@@ -18,6 +19,20 @@ pub struct SessionFacts {
 }
 
 impl SessionFacts {
+    /// Those of a handshake in which nothing was agreed on.
+    #[cfg(feature = "early-data")]
+    pub(crate) fn nothing() -> Self {
+        Self {
+            version: ProtocolVersion::Unknown(0),
+            cipher_suite: CipherSuite::Unknown(0),
+            alpn: None,
+            server_name: None,
+            peer_certificates: Vec::new(),
+            resumed: false,
+            early_data: None,
+        }
+    }
+
     /// The protocol version: TLS 1.2 or TLS 1.3.
     pub fn protocol_version(&self) -> ProtocolVersion {
         self.version
@@ -39,8 +54,7 @@ impl SessionFacts {
 
     /// The suite's name in the registry, as `TLS_AES_256_GCM_SHA384`.
     pub fn cipher_suite_name(&self) -> String {
-        // rustls writes the 1.3 suites `TLS13_…`; the registry does not.
-        format!("{:?}", self.cipher_suite).replacen("TLS13_", "TLS_", 1)
+        suite_name(self.cipher_suite)
     }
 
     /// The protocol agreed on by ALPN (RFC 7301); `None` when none was offered or accepted.

@@ -2,19 +2,24 @@
 //!
 //! It does not time itself and does not read or write: its owner does, and owns the deadline.
 
-use crate::alert::AlertDescription;
 use crate::ending::TransportEnd;
 use crate::engine::HandshakeEngine;
 use crate::error::HandshakeError;
+use crate::exporter::Exporter;
 use crate::facts::SessionFacts;
+use crate::gate::{Gate, Pass, looks_like_http};
+use crate::keys::{Opening, Sealing};
 use crate::receiver::{Receiver, truncated_at};
 use crate::record::{Walk, walk};
 use crate::sender::Sender;
-use bytes::{Buf as _, Bytes, BytesMut};
+use crate::setup::{ClientSetup, ServerSetup};
+use crate::violation::{Violation, alert_for};
+#[cfg(feature = "early-data")]
+use bytes::Bytes;
+use bytes::{Buf as _, BytesMut};
+use rustls::Error;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, Error, ServerConfig};
 use std::fmt;
-use std::sync::Arc;
 
 /// A TLS session before its handshake is complete.
 ///
@@ -22,17 +27,37 @@ use std::sync::Arc;
 /// [`take_output`](Self::take_output) and write that to the peer: it holds our flights, and after an error the alert
 /// that tells the peer why. When `advance` says [`Progress::Complete`] and the output is taken, [`into_session`](Self::into_session).
 pub struct Handshake {
-    pub(crate) engine: HandshakeEngine,
+    pub(crate) state: State,
+    gate: Gate,
+    /// Whether the peer has sent nothing yet.
     silent: bool,
-    /// What a client wants to say first, until the handshake is complete.
+    /// Whether a record of its was taken.
+    met: bool,
+    /// What is to be sent.
+    pub(crate) output: BytesMut,
+    /// What a client sends first, until the handshake is complete.
+    #[cfg(feature = "early-data")]
     pub(crate) early: Bytes,
     /// How much of it went out as early data.
+    #[cfg(feature = "early-data")]
     pub(crate) early_sent: usize,
-    /// What goes out before what the engine has.
-    pub(crate) output: BytesMut,
+}
+
+/// ```text
+///  Running ──complete──▶ Complete
+///     │ any error
+///     ▼
+///  Failed, for ever
+/// ```
+pub(crate) enum State {
+    Running(Box<HandshakeEngine>),
+    Complete(Session),
+    Failed(HandshakeError),
 }
 
 /// How far a handshake is.
+///
+/// Not `#[non_exhaustive]`: a handshake goes on or is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// More ciphertext is needed.
@@ -41,12 +66,16 @@ pub enum Progress {
     Complete,
 }
 
-/// A session after its handshake: two halves and the facts.
+/// A session after its handshake: two halves, the exporter and the facts.
+///
+/// Not `#[non_exhaustive]`: it is there to be taken apart.
 pub struct Session {
     /// The direction from the peer.
     pub receiver: Receiver,
     /// The direction to the peer.
     pub sender: Sender,
+    /// Keying material of the session.
+    pub exporter: Exporter,
     /// What was agreed on.
     pub facts: SessionFacts,
 }
@@ -57,61 +86,101 @@ impl Handshake {
     /// # Errors
     ///
     /// When rustls refuses the configuration.
-    pub fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, Error> {
-        Ok(Self::new(HandshakeEngine::client(config, name)?))
+    pub fn client(setup: impl Into<ClientSetup>, name: ServerName<'static>) -> Result<Self, Error> {
+        let mut output = BytesMut::new();
+        let engine = HandshakeEngine::client(&setup.into(), name, &mut output)?;
+        Ok(Self { output, ..Self::new(engine) })
     }
 
     /// A handshake as a server.
     ///
-    /// Early data (RFC 9846 section 4.3.10) is not accepted, whatever `config` allows: it can be replayed, and a receiver
-    /// has no way to say so. The client is told to send it again. [`server_early`](Self::server_early) accepts it.
+    /// Early data (RFC 9846 section 4.3.10) is not accepted, whatever the configuration allows: it can be replayed, and a
+    /// receiver has no way to say so. The client is told to send it again. `server_early` accepts it (feature `early-data`).
     ///
     /// # Errors
     ///
     /// When rustls refuses the configuration.
-    pub fn server(config: Arc<ServerConfig>) -> Result<Self, Error> {
-        Ok(Self::new(HandshakeEngine::server(config)?))
+    pub fn server(setup: impl Into<ServerSetup>) -> Result<Self, Error> {
+        Ok(Self::new(HandshakeEngine::server(&setup.into())?))
     }
 
     pub(crate) fn new(engine: HandshakeEngine) -> Self {
-        Self { engine, silent: true, early: Bytes::new(), early_sent: 0, output: BytesMut::new() }
+        Self {
+            state: State::Running(Box::new(engine)),
+            gate: Gate::default(),
+            silent: true,
+            met: false,
+            output: BytesMut::new(),
+            #[cfg(feature = "early-data")]
+            early: Bytes::new(),
+            #[cfg(feature = "early-data")]
+            early_sent: 0,
+        }
     }
 
-    /// Takes the whole records at the front of `input` one by one, until the handshake is complete or there are no more.
-    /// Bytes behind the record that completes it stay in `input`.
+    /// Takes complete records from the front of `input` one by one, until the handshake is complete or there are no more.
+    /// Bytes after the record that completes it stay in `input`.
+    ///
+    /// Bytes that cannot be TLS are refused at the first of them that decides.
     ///
     /// # Errors
     ///
     /// When the peer refuses, closes (a `close_notify` here is an error), or sends what cannot be accepted. The handshake is
-    /// over then; [`take_output`](Self::take_output) may hold an alert for the peer.
+    /// over then, and returns the same error ever after; [`take_output`](Self::take_output) may hold an alert for the peer.
     pub fn advance(&mut self, input: &mut BytesMut) -> Result<Progress, HandshakeError> {
-        while !self.engine.is_complete() {
-            if !self.step(input)? {
-                return Ok(Progress::NeedInput);
-            }
-        }
-        Ok(Progress::Complete)
+        while self.step(input)? {}
+        Ok(if let State::Complete(_) = self.state { Progress::Complete } else { Progress::NeedInput })
     }
 
-    /// Takes one record; `false` when there is none.
+    /// Takes one record; `false` when there is none, or none is needed.
     pub(crate) fn step(&mut self, input: &mut BytesMut) -> Result<bool, HandshakeError> {
+        let engine = match &mut self.state {
+            State::Running(engine) => engine,
+            State::Complete(_) => return Ok(false),
+            State::Failed(error) => return Err(error.clone()),
+        };
         self.silent &= input.is_empty();
-        let Some(length) = record_length(input) else { return Ok(false) };
-        let fed = open_record(input, |record| self.engine.open(record));
+        let phase = engine.phase();
+        let length = match walk(input, self.gate.content_max(phase)) {
+            Walk::Incomplete => return Ok(false),
+            Walk::Malformed(malformed) => {
+                let violation = Violation::from(malformed);
+                engine.alert(violation.alert(), &mut self.output);
+                return Err(self.fail(no_record(violation, (!self.met).then_some(&input[..]))));
+            }
+            Walk::Record(length) => length,
+        };
+        let record = &mut input[..length];
+        let taken = match self.gate.check(record, phase) {
+            Ok(Pass::Through) => engine.open(record, &mut self.output).map_err(|(error, alerted)| {
+                if !alerted && !matches!(error, Error::AlertReceived(_)) {
+                    engine.alert(alert_for(&error), &mut self.output);
+                }
+                refused(error)
+            }),
+            Ok(Pass::Ignored) => Ok(()),
+            Ok(Pass::Alert(alert)) => Err(HandshakeError::Alert(alert)),
+            Err(violation) => {
+                engine.alert(violation.alert(), &mut self.output);
+                Err(HandshakeError::Violation(violation))
+            }
+        };
         input.advance(length);
-        fed?;
-        self.repeat_early()?;
-        Ok(true)
+        self.met = true;
+        match taken.and_then(|()| self.complete()) {
+            Ok(()) => Ok(true),
+            Err(error) => Err(self.fail(error)),
+        }
     }
 
     /// Appends what is to be written to the peer to `output`.
     pub fn take_output(&mut self, output: &mut BytesMut) {
-        if output.is_empty() {
-            *output = std::mem::take(&mut self.output);
+        let ours = std::mem::take(&mut self.output);
+        if output.is_empty() && output.capacity() < ours.len() {
+            *output = ours;
         } else {
-            output.extend_from_slice(&std::mem::take(&mut self.output));
+            output.extend_from_slice(&ours);
         }
-        self.engine.take_output(output);
     }
 
     /// What it means that the transport ended now, with `input` unread.
@@ -125,21 +194,85 @@ impl Handshake {
     ///
     /// When the handshake is not complete, which is a fault of the caller that no peer can cause.
     pub fn into_session(self) -> Session {
-        assert!(self.engine.is_complete(), "into_session before `advance` said Progress::Complete");
-        let (receiving, sending, facts) = self.engine.split();
-        Session { receiver: Receiver::new(receiving), sender: Sender::new(sending), facts }
+        match self.state {
+            State::Complete(session) => session,
+            State::Running(_) | State::Failed(_) => panic!("into_session before `advance` returned Progress::Complete"),
+        }
+    }
+
+    /// Makes the session, once the handshake is complete.
+    fn complete(&mut self) -> Result<(), HandshakeError> {
+        match &self.state {
+            State::Running(engine) if engine.is_complete() => {}
+            _ => return Ok(()),
+        }
+        let failed = State::Failed(HandshakeError::NoKeyExtraction);
+        let State::Running(engine) = std::mem::replace(&mut self.state, failed) else { return Ok(()) };
+        let inside_message = engine.is_inside_message();
+        let mut session = session(*engine).ok_or(HandshakeError::NoKeyExtraction)?;
+        if inside_message {
+            // TLS 1.2 alone: in TLS 1.3 a message that spans a change of keys is refused before.
+            let violation = Violation::interleaved();
+            session.sender.take_owed(crate::owes::SenderOwes::end(crate::owes::End::Alert(violation.alert())), &mut self.output);
+            return Err(HandshakeError::Violation(violation));
+        }
+        #[cfg(feature = "early-data")]
+        self.repeat_early(&mut session)?;
+        self.state = State::Complete(session);
+        Ok(())
+    }
+
+    fn fail(&mut self, error: HandshakeError) -> HandshakeError {
+        self.state = State::Failed(error.clone());
+        error
     }
 }
 
 impl fmt::Debug for Handshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handshake").field("complete", &self.engine.is_complete()).finish_non_exhaustive()
+        let state = match &self.state {
+            State::Running(_) => "running",
+            State::Complete(_) => "complete",
+            State::Failed(_) => "failed",
+        };
+        f.debug_struct("Handshake").field("state", &state).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("facts", &self.facts).finish_non_exhaustive()
+    }
+}
+
+/// The session of a complete handshake; `None` when the crypto provider keeps its keys.
+fn session(engine: HandshakeEngine) -> Option<Session> {
+    let agreed = engine.agreed()?;
+    let (suite, kernel) = (agreed.suite, agreed.kernel);
+    let receiver = Receiver::new(Opening::new(suite, agreed.receiving)?, suite, agreed.side, kernel.clone());
+    #[cfg(feature = "early-data")]
+    let receiver = {
+        let mut receiver = receiver;
+        receiver.begin_with(agreed.early);
+        receiver
+    };
+    let sender = Sender::new(Sealing::new(suite, agreed.sending)?, suite, kernel, agreed.record_max);
+    Some(Session { receiver, sender, exporter: agreed.exporter, facts: agreed.facts })
+}
+
+/// What bytes are that begin no record; `first` when they are the first of all.
+pub(crate) fn no_record(violation: Violation, first: Option<&[u8]>) -> HandshakeError {
+    match first {
+        Some(input) => HandshakeError::NotTls { plain_http: looks_like_http(input) },
+        None => HandshakeError::Violation(violation),
+    }
+}
+
+/// What an error of the TLS library means.
+pub(crate) fn refused(error: Error) -> HandshakeError {
+    match error {
+        Error::AlertReceived(alert) => HandshakeError::Alert(u8::from(alert).into()),
+        error => HandshakeError::Refused(error),
     }
 }
 
@@ -153,43 +286,3 @@ pub(crate) fn unfinished(end: TransportEnd, input: &[u8], silent: bool) -> Hands
         TransportEnd::Abandoned => HandshakeError::Failed(std::io::ErrorKind::Interrupted),
     }
 }
-
-/// How long the record is that `input` begins with, or the part of it that is known to be none; `None` when more bytes
-/// must tell.
-pub(crate) fn record_length(input: &[u8]) -> Option<usize> {
-    match walk(input) {
-        Walk::Incomplete => None,
-        Walk::Record(length) | Walk::Malformed(length) => Some(length),
-    }
-}
-
-/// Gives the record that `input` begins with to the TLS library, and says what came of it. There must be
-/// [one](record_length).
-pub(crate) fn open_record<T>(input: &[u8], open: impl FnOnce(&[u8]) -> Result<T, Error>) -> Result<T, HandshakeError> {
-    let (record, malformed) = match walk(input) {
-        Walk::Incomplete => (input, false),
-        Walk::Record(length) => (&input[..length], false),
-        Walk::Malformed(length) => (&input[..length], true),
-    };
-    match open(record) {
-        Err(Error::AlertReceived(alert)) => Err(HandshakeError::Alert(u8::from(alert).into())),
-        _ if malformed => Err(HandshakeError::NotTls { plain_http: looks_like_http(input) }),
-        Err(error) => Err(HandshakeError::Refused(error)),
-        // rustls passes over it as over any warning, and would wait on.
-        Ok(_) if is_plain_close_notify(record) => Err(HandshakeError::Alert(AlertDescription::CLOSE_NOTIFY)),
-        Ok(opened) => Ok(opened),
-    }
-}
-
-/// Whether the bytes, at least five, begin with an HTTP/1 method or the HTTP/2 preface.
-fn looks_like_http(input: &[u8]) -> bool {
-    METHODS.iter().any(|method| method.bytes().zip(input).all(|(expected, seen)| expected == *seen))
-}
-
-/// Whether the record is a close_notify in plaintext. A sealed one is longer.
-fn is_plain_close_notify(record: &[u8]) -> bool {
-    matches!(record, [21, 3, _, 0, 2, _level, 0])
-}
-
-const METHODS: [&str; 10] =
-    ["GET ", "HEAD ", "POST ", "PUT ", "DELETE ", "OPTIONS ", "PATCH ", "TRACE ", "CONNECT ", "PRI "];

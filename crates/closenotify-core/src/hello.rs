@@ -4,23 +4,29 @@
 //! that decides otherwise (to pass the connection on, to speak something else) has lost none.
 
 use crate::ending::TransportEnd;
-use crate::engine::{AcceptedEngine, AcceptingEngine};
+use crate::engine::HandshakeEngine;
 use crate::error::HandshakeError;
-use crate::handshake::{Handshake, open_record, record_length, unfinished};
-use bytes::{Buf as _, BytesMut};
-use rustls::server::ClientHello;
-use rustls::{Error, ServerConfig};
+use crate::gate::{Gate, Pass, Phase};
+use crate::handshake::{Handshake, no_record, refused, unfinished};
+use crate::limits::HELLO_MAX;
+use crate::messages::CLIENT_HELLO;
+use crate::record::{ALERT, Walk, walk};
+use crate::setup::ServerSetup;
+use crate::violation::{Violation, alert_for};
+use crate::wire::FirstMessage;
+use bytes::BytesMut;
+use rustls::server::{Accepted, Acceptor, ClientHello};
+use rustls::{Error, PeerIncompatible};
 use std::fmt;
-use std::sync::Arc;
-
-/// The most bytes that a ClientHello may take, records and all.
-pub const HELLO_MAX: usize = 128 * 1024;
 
 /// Waits for a ClientHello.
 #[derive(Default)]
 pub struct HelloReader {
-    engine: AcceptingEngine,
-    /// How much of the input the engine has seen.
+    acceptor: Acceptor,
+    gate: Gate,
+    first: FirstMessage,
+    failed: Option<HandshakeError>,
+    /// How much of the input has been looked at.
     seen: usize,
     output: BytesMut,
 }
@@ -31,25 +37,84 @@ impl HelloReader {
         Self::default()
     }
 
-    /// Looks at the whole records of `input` that it has not seen; answers when the ClientHello is whole. `input` must
-    /// begin with what it began with before.
+    /// Looks at the complete records of `input` that it has not seen; returns the ClientHello when that is complete. `input`
+    /// must begin with what it began with before.
     ///
     /// # Errors
     ///
     /// As [`Handshake::advance`]; [`take_output`](Self::take_output) may hold an alert for the peer. A ClientHello of more
     /// than [`HELLO_MAX`] bytes is refused.
     pub fn look(&mut self, input: &[u8]) -> Result<Option<HelloReceived>, HandshakeError> {
-        while let Some(length) = record_length(&input[self.seen..]) {
-            let accepted = open_record(&input[self.seen..], |record| self.engine.open(record, &mut self.output))?;
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        self.look_on(input).inspect_err(|error| self.failed = Some(error.clone()))
+    }
+
+    fn look_on(&mut self, input: &[u8]) -> Result<Option<HelloReceived>, HandshakeError> {
+        loop {
+            let rest = &input[self.seen..];
+            let length = match walk(rest, self.gate.content_max(Phase::Open)) {
+                Walk::Incomplete if input.len() > HELLO_MAX => {
+                    self.alert(Violation::message_too_long(CLIENT_HELLO).alert().code());
+                    return Err(HandshakeError::HelloTooLong);
+                }
+                Walk::Incomplete => return Ok(None),
+                Walk::Malformed(malformed) => {
+                    let violation = Violation::from(malformed);
+                    self.alert(violation.alert().code());
+                    return Err(no_record(violation, (self.seen == 0).then_some(rest)));
+                }
+                Walk::Record(length) => length,
+            };
+            let record = &rest[..length];
+            match self.gate.check(record, Phase::Open) {
+                Ok(Pass::Through) => {
+                    self.first.look(record);
+                    if self.first.found().is_too_old {
+                        let error = Error::from(PeerIncompatible::Tls12NotOffered);
+                        self.alert(alert_for(&error).code());
+                        return Err(refused(error));
+                    }
+                    if let Some(accepted) = self.accept(record)? {
+                        return Ok(Some(HelloReceived { accepted, seen: self.seen + length }));
+                    }
+                }
+                Ok(Pass::Ignored) => {}
+                Ok(Pass::Alert(alert)) => return Err(HandshakeError::Alert(alert)),
+                Err(violation) => {
+                    self.alert(violation.alert().code());
+                    return Err(HandshakeError::Violation(violation));
+                }
+            }
             self.seen += length;
-            if let Some(engine) = accepted {
-                return Ok(Some(HelloReceived { engine, seen: self.seen }));
+        }
+    }
+
+    /// Gives a record to the TLS library.
+    fn accept(&mut self, mut record: &[u8]) -> Result<Option<Accepted>, HandshakeError> {
+        while !record.is_empty() {
+            let read = self.acceptor.read_tls(&mut record);
+            read.map_err(|error| HandshakeError::Refused(Error::General(error.to_string())))?;
+            match self.acceptor.accept() {
+                Ok(None) => {}
+                Ok(accepted) => return Ok(accepted),
+                Err((error, mut alert)) => {
+                    let before = self.output.len();
+                    // Appending to memory takes everything and does not fail.
+                    let _ = alert.write_all(&mut bytes::BufMut::writer(&mut self.output));
+                    if self.output.len() == before {
+                        self.alert(alert_for(&error).code());
+                    }
+                    return Err(refused(error));
+                }
             }
         }
-        if input.len() > HELLO_MAX {
-            return Err(HandshakeError::Refused(Error::General("the ClientHello is too long".into())));
-        }
         Ok(None)
+    }
+
+    fn alert(&mut self, code: u8) {
+        self.output.extend_from_slice(&[ALERT, 3, 3, 0, 2, FATAL, code]);
     }
 
     /// What it means that the transport ended now, with `input` as it is.
@@ -69,16 +134,16 @@ impl fmt::Debug for HelloReader {
     }
 }
 
-/// A whole ClientHello, and a handshake that waits for its configuration.
+/// A complete ClientHello, and a handshake that waits for its configuration.
 pub struct HelloReceived {
-    engine: AcceptedEngine,
+    accepted: Accepted,
     seen: usize,
 }
 
 impl HelloReceived {
     /// What the client asked for.
     pub fn client_hello(&self) -> ClientHello<'_> {
-        self.engine.client_hello()
+        self.accepted.client_hello()
     }
 
     /// Goes on with `config`, and takes the ClientHello out of `input`. Early data is refused, as by [`Handshake::server`].
@@ -88,12 +153,12 @@ impl HelloReceived {
     /// When the client asked for nothing that `config` has. An alert for the peer has been appended to `output` then.
     pub fn configure(
         self,
-        config: Arc<ServerConfig>,
+        setup: impl Into<ServerSetup>,
         input: &mut BytesMut,
         output: &mut BytesMut,
     ) -> Result<Handshake, HandshakeError> {
-        input.advance(self.seen);
-        self.engine.configure(config, output).map(Handshake::new).map_err(HandshakeError::Refused)
+        let engine = HandshakeEngine::server(&setup.into()).map_err(HandshakeError::Refused)?;
+        self.begin(engine, input, output)
     }
 
     /// As [`configure`](Self::configure), for a handshake that accepts early data as
@@ -102,14 +167,33 @@ impl HelloReceived {
     /// # Errors
     ///
     /// As [`configure`](Self::configure).
+    #[cfg(feature = "early-data")]
     pub fn configure_early(
         self,
-        config: Arc<ServerConfig>,
+        setup: impl Into<ServerSetup>,
         input: &mut BytesMut,
         output: &mut BytesMut,
     ) -> Result<Handshake, HandshakeError> {
-        input.advance(self.seen);
-        self.engine.configure_early(config, output).map(Handshake::new).map_err(HandshakeError::Refused)
+        let engine = HandshakeEngine::server_early(&setup.into()).map_err(HandshakeError::Refused)?;
+        self.begin(engine, input, output)
+    }
+
+    /// Lets a handshake read the ClientHello again: what has read it here is not the object that makes a session.
+    fn begin(
+        self,
+        engine: HandshakeEngine,
+        input: &mut BytesMut,
+        output: &mut BytesMut,
+    ) -> Result<Handshake, HandshakeError> {
+        let mut hello = input.split_to(self.seen);
+        let mut handshake = Handshake::new(engine);
+        match handshake.advance(&mut hello) {
+            Ok(_) => Ok(handshake),
+            Err(error) => {
+                handshake.take_output(output);
+                Err(error)
+            }
+        }
     }
 }
 
@@ -118,3 +202,5 @@ impl fmt::Debug for HelloReceived {
         f.debug_struct("HelloReceived").field("server_name", &self.client_hello().server_name()).finish_non_exhaustive()
     }
 }
+
+const FATAL: u8 = 2;

@@ -60,28 +60,47 @@
 //! assert_eq!(server.receiver.read(&mut to_server, &mut received).0, Read::Data(5));
 //! assert_eq!(server.receiver.read(&mut to_server, &mut received).0, Read::Ended);
 //! assert_eq!(received, b"hello");
-//! assert_eq!(server.receiver.ending(), Some(&ReceivedEnding::CloseNotify { trailing: 0 }));
+//! assert_eq!(server.receiver.ending(), Some(&ReceivedEnding::CloseNotify));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod alert;
+mod capture;
+#[cfg(feature = "early-data")]
 mod early;
 mod ending;
 mod engine;
 mod error;
+mod exporter;
 mod facts;
+mod gate;
 mod handshake;
 mod hello;
+mod kernel;
+mod keys;
+mod limits;
+mod messages;
+mod owes;
+mod reason;
 mod receiver;
 mod record;
 mod sender;
+mod setup;
+mod violation;
+mod wire;
 
 pub use alert::AlertDescription;
+#[cfg(feature = "early-data")]
 pub use early::{EarlyProgress, EarlyRead};
 pub use ending::{Deadline, ReceivedEnding, SentEnding, TransportEnd, TruncatedAt, io_kind_word};
-pub use error::{HandshakeError, SendError, Violation, find_source};
+pub use error::{HandshakeError, SendError, find_source};
+pub use exporter::Exporter;
 pub use facts::SessionFacts;
 pub use handshake::{Handshake, Progress, Session};
-pub use hello::{HELLO_MAX, HelloReader, HelloReceived};
-pub use receiver::{DATALESS_RECORDS_MAX, Read, Receiver, SenderOwes};
-pub use sender::{Sender, WRITE_MAX};
+pub use hello::{HelloReader, HelloReceived};
+pub use limits::{DATALESS_RECORDS_MAX, HELLO_MAX, WRITE_MAX};
+pub use owes::SenderOwes;
+pub use receiver::{Read, Receiver};
+pub use sender::Sender;
+pub use setup::{ClientSetup, ServerSetup};
+pub use violation::Violation;

@@ -175,7 +175,7 @@ impl Entry {
         if let ReceivedEnding::CloseNotify { trailing } = received {
             self.trailing_bytes = *trailing;
         }
-        if !matches!(received, ReceivedEnding::CloseNotify { .. } | ReceivedEnding::Abandoned) {
+        if !matches!(received, ReceivedEnding::CloseNotify | ReceivedEnding::Abandoned) {
             self.explain(format!("client: {received}"));
         }
         if let SentEnding::Failed(_) = sent {

@@ -1,12 +1,13 @@
 //! TLS as a server.
 
 use crate::buffers::BufferLimit;
-use crate::early::AcceptEarly;
-use crate::handshake::{Early, Fallible, Handshaking, Settings, io_error};
+use crate::close::{Linger, linger};
+use crate::flight::Settings;
+use crate::handshake::{Fallible, Handshaking, fallible};
 use crate::reading::Truncation;
 use crate::server::TlsStream;
 use crate::split::Role;
-use closenotify_core::Handshake;
+use closenotify_core::{Handshake, ServerSetup};
 use rustls::ServerConfig;
 use std::fmt;
 use std::future::Future;
@@ -17,30 +18,50 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// Makes TLS sessions as a server.
+/// Accepts TLS sessions as a server.
+///
+/// Make one from an `Arc<ServerConfig>` and keep it: it prepares a copy of the configuration once. Cloning it is cheap.
+///
+/// ```
+/// use closenotify::{Linger, TlsAcceptor};
+/// # use tokio::net::TcpListener;
+/// # async fn serve(config: std::sync::Arc<rustls::ServerConfig>, listener: TcpListener) -> std::io::Result<()> {
+/// let acceptor = TlsAcceptor::from(config);
+/// let (tcp, _peer) = listener.accept().await?;
+/// // A client that is refused gets to know why: the alert is not destroyed by a reset.
+/// let stream = acceptor.accept(tcp).lingering(Linger::default()).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct TlsAcceptor {
-    config: Arc<ServerConfig>,
+    setup: ServerSetup,
     settings: Settings,
 }
 
 impl TlsAcceptor {
-    /// Sets how long a handshake may take, its alert included; 10 seconds when not set. It runs on Tokio's clock.
+    /// Sets how long a handshake may take, its alert included, or switches the timeout off with `None`.
+    ///
+    /// When not set it is 10 seconds on a Tokio runtime that has a clock (`enable_time`), and there is none on a runtime
+    /// without or outside of any. A timeout that is set needs the clock: without it the handshake fails with
+    /// [`HandshakeError::NoClock`](crate::HandshakeError::NoClock). Tokio does not tell whether it has one other than by a
+    /// panic, which is caught: where panics abort the process, or its message on standard error is not wanted, switch the
+    /// timeout off.
     #[must_use]
-    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.handshake_timeout = timeout;
+    pub fn handshake_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.settings.handshake_timeout = timeout.into().into();
         self
     }
 
-    /// Sets what a missing close_notify is on the streams made here; an error when not set.
+    /// Sets how a missing close_notify is reported by the streams made here: as an error when not set.
     #[must_use]
     pub fn truncation(mut self, truncation: Truncation) -> Self {
         self.settings.truncation = truncation;
         self
     }
 
-    /// Sets how many bytes a session made here holds in each direction; 64 KiB when not set, less than 16 KiB counts as
-    /// 16 KiB, more than 64 KiB as 64 KiB. [What a session holds](crate#memory) says of which buffers.
+    /// Sets how many bytes a session made here holds in each direction. The default is 64 KiB; less than 16 KiB counts as
+    /// 16 KiB, more than 64 KiB as 64 KiB. [Memory](crate#memory) says of which buffers.
     #[must_use]
     pub fn buffer_limit(mut self, bytes: usize) -> Self {
         self.settings.buffer_limit = BufferLimit::new(bytes);
@@ -49,29 +70,29 @@ impl TlsAcceptor {
 
     /// The configuration that it was made from.
     pub fn config(&self) -> &Arc<ServerConfig> {
-        &self.config
+        self.setup.config()
     }
 
     /// Handshakes over `stream` with a client.
     ///
-    /// Early data is refused, whatever the configuration says of it: the client sends it again behind the handshake.
-    /// [`accept_early`](Self::accept_early) accepts it.
+    /// Early data is rejected, whatever the configuration allows: the client sends it again after the handshake.
+    /// `accept_early` (feature `early-data`) accepts it.
     ///
     /// # Errors
     ///
-    /// The future answers an [`io::Error`] whose source is a [`HandshakeError`](crate::HandshakeError). An alert that says
-    /// why has been sent then, if the peer took it.
+    /// The future returns an [`io::Error`]: the transport's own, or one whose source is a
+    /// [`HandshakeError`](crate::HandshakeError). An alert that says why was sent in that case, if the peer took it.
     pub fn accept<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: T) -> Accept<T> {
-        Accept(Handshaking::new(stream, Role::Server, Handshake::server(Arc::clone(&self.config)), self.settings))
+        Accept(Some(Handshaking::new(stream, Role::Server, Handshake::server(self.setup.clone()), self.settings)))
     }
 
     /// Handshakes over `stream` with a client up to where its early data begins (RFC 9846 section 4.3.10), or to the end where
     /// there is none.
     ///
     /// Early data is accepted from a client that resumes a session, up to `max_early_data_size` bytes of the configuration (0,
-    /// the default, is none), and only where sessions are kept by the server (`session_storage`), not in tickets alone. **It
-    /// can be a replay**: see [`EarlyStream`](crate::EarlyStream) before acting on it. A server that only wants it heard sooner goes on at once,
-    /// and reads it from the session's stream, where it is none:
+    /// the default, means none), and only where the server keeps sessions itself (`session_storage`), not in tickets alone.
+    /// **It can be a replay**: see [`EarlyStream`](crate::EarlyStream) before acting on it. A server that only wants to
+    /// receive it sooner continues at once, and reads it from the session's stream, where it is no replay:
     ///
     /// ```
     /// # use closenotify::{TlsAcceptor, server};
@@ -81,23 +102,28 @@ impl TlsAcceptor {
     /// # }
     /// ```
     ///
-    /// Where rustls 0.23 refuses early data, because another protocol was chosen or the ticket is not known any more, it keeps
-    /// what it skips and counts it anew at each step: a client that sent more than about half of the limit, or than 16 KiB, fails
-    /// the handshake then. Such a client has to come again. A client of ours [does not send so
+    /// Where rustls 0.23 rejects early data, because another protocol was chosen or the ticket is not known any more, it keeps
+    /// what it skips and counts it again at each step: a client that sent more than about half of the limit, or than 16 KiB,
+    /// fails the handshake then, and has to connect again. Our own client [does not send that
     /// much](crate::TlsConnector::connect_early).
     ///
     /// # Errors
     ///
     /// As [`accept`](Self::accept).
-    pub fn accept_early<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: T) -> AcceptEarly<T> {
-        let handshake = Handshake::server_early(Arc::clone(&self.config));
-        AcceptEarly::new(Handshaking::new(stream, Role::Server, handshake, self.settings).with_early(Early::Accepted))
+    #[cfg(feature = "early-data")]
+    pub fn accept_early<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: T) -> crate::AcceptEarly<T> {
+        let handshake = Handshake::server_early(self.setup.clone());
+        crate::AcceptEarly::new(Handshaking::new(stream, Role::Server, handshake, self.settings))
+    }
+
+    pub(crate) fn setup(&self) -> &ServerSetup {
+        &self.setup
     }
 }
 
 impl From<Arc<ServerConfig>> for TlsAcceptor {
     fn from(config: Arc<ServerConfig>) -> Self {
-        Self { config, settings: Settings::default() }
+        Self { setup: config.into(), settings: Settings::default() }
     }
 }
 
@@ -107,12 +133,12 @@ impl fmt::Debug for TlsAcceptor {
     }
 }
 
-/// A server's handshake under way: made by [`TlsAcceptor::accept`].
+/// A server's handshake in progress: made by [`TlsAcceptor::accept`].
 ///
 /// Dropping it drops the transport, with no alert: the peer sees an unfinished handshake.
 #[derive(Debug)]
 #[must_use = "a handshake does nothing until it is awaited"]
-pub struct Accept<T>(pub(crate) Handshaking<T>);
+pub struct Accept<T>(pub(crate) Option<Handshaking<T>>);
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Accept<T> {
     /// The same handshake, which gives the transport back when it fails.
@@ -120,9 +146,25 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Accept<T> {
         Fallible(self)
     }
 
-    /// The transport; `None` after the future has answered.
+    /// The same handshake, which [lingers](linger()) over the transport when it fails, so that the alert arrives, and returns
+    /// the error after that.
+    ///
+    /// # Errors
+    ///
+    /// As [`TlsAcceptor::accept`]. Dropping the future drops the transport.
+    pub async fn lingering(self, bounds: Linger) -> io::Result<TlsStream<T>> {
+        match self.into_fallible().await {
+            Ok(stream) => Ok(stream),
+            Err((error, io)) => {
+                linger(io, bounds).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The transport; `None` after the future has returned its result.
     pub fn get_ref(&self) -> Option<&T> {
-        self.0.get_ref()
+        self.0.as_ref().map(|handshaking| &handshaking.flight.io)
     }
 }
 
@@ -130,8 +172,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Accept<T> {
     type Output = io::Result<TlsStream<T>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = ready!(self.0.poll(cx));
-        Poll::Ready(result.map(TlsStream).map_err(|(error, _io)| io_error(error)))
+        let result = ready!(Handshaking::poll_stream(&mut self.0, cx));
+        Poll::Ready(result.map(TlsStream).map_err(|(refusal, _io)| refusal.into_io()))
     }
 }
 
@@ -139,7 +181,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Fallible<Accept<T>> {
     type Output = Result<TlsStream<T>, (io::Error, T)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = ready!(self.0.0.poll(cx));
-        Poll::Ready(result.map(TlsStream).map_err(|(error, io)| (io_error(error), io)))
+        let result = ready!(Handshaking::poll_stream(&mut self.0.0, cx));
+        Poll::Ready(fallible(result.map(TlsStream)))
     }
 }

@@ -1,9 +1,12 @@
-//! How many bytes a session holds: the one limit that a user sets, and what follows from it for each buffer.
+//! The buffers of a session: how large they may grow, and where they are while nothing is read.
 //!
-//! It bounds what is held between calls. What the TLS library holds within one, and a record that it has opened and that
-//! nobody has read, come on top: see the crate's page.
+//! A session at rest holds none. A read takes one from a small pool that each thread keeps, and gives it back with the last
+//! byte. So nothing is allocated from poll to poll, and an idle session costs no buffer.
 
-/// The limit of each direction, in bytes.
+use bytes::BytesMut;
+use std::cell::RefCell;
+
+/// The limit of each direction, in bytes: the one that a user sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BufferLimit(usize);
 
@@ -13,7 +16,7 @@ impl BufferLimit {
     }
 
     /// The most ciphertext that is held unread. One read of the transport can fill it. It is never less than the longest
-    /// record, since a record is only opened whole.
+    /// record, since a record is only opened when it is complete.
     pub(crate) fn input_max(self) -> usize {
         self.0.max(RECORD_MAX)
     }
@@ -30,14 +33,78 @@ impl Default for BufferLimit {
     }
 }
 
+/// An empty buffer with room for `capacity` bytes.
+pub(crate) fn take(capacity: usize) -> BytesMut {
+    let pooled = POOL.with_borrow_mut(|pool| {
+        // None that is much larger: a session with a small limit holds little.
+        let at = pool.iter().position(|buffer| (capacity..=capacity + capacity / 4).contains(&buffer.capacity()))?;
+        Some(pool.swap_remove(at))
+    });
+    pooled.unwrap_or_else(|| BytesMut::with_capacity(capacity))
+}
+
+/// Gives a buffer back, for the next session of this thread.
+pub(crate) fn give(mut buffer: BytesMut) {
+    buffer.clear();
+    // The room before its beginning, where bytes were consumed, comes back. It is empty, so nothing is moved.
+    let _none_there = buffer.try_reclaim(buffer.capacity() + 1);
+    if !(LEAST..=POOLED_MAX).contains(&buffer.capacity()) {
+        return;
+    }
+    POOL.with_borrow_mut(|pool| {
+        if pool.len() < POOL_MAX {
+            pool.push(buffer);
+        }
+    });
+}
+
+thread_local! {
+    static POOL: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How many buffers a thread keeps, and the largest of them in bytes: 256 KiB in all.
+const POOL_MAX: usize = 4;
+const POOLED_MAX: usize = MOST;
+
 /// The longest record: header and ciphertext (RFC 5246 section 6.2.3), in bytes.
 pub(crate) const RECORD_MAX: usize = 5 + (1 << 14) + 2048;
 
-/// The most plaintext that is held for `poll_fill_buf`, in bytes: that of a record.
-pub(crate) const PLAIN_MAX: usize = 16 * 1024;
+/// How much is read at a time to be discarded, in bytes.
+pub(crate) const SCRAP: usize = 16 * 1024;
 
 /// A peer may send records of 16 KiB whatever we say, so less could not be kept.
 const LEAST: usize = 16 * 1024;
 
 /// Beyond this a read or a write is no faster: the transport takes and gives no more in a call.
 const MOST: usize = closenotify_core::WRITE_MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Buf as _;
+
+    #[test]
+    fn a_buffer_comes_back_with_all_of_its_room_and_none_of_its_bytes() {
+        let mut buffer = take(MOST);
+        buffer.extend_from_slice(&[7; MOST]);
+        buffer.advance(MOST - 1);
+        let (whole, at) = (MOST, buffer.as_ptr());
+        give(buffer);
+        let again = take(MOST);
+        assert!(again.is_empty() && again.capacity() >= whole);
+        assert!(at > again.as_ptr(), "the same memory from its beginning");
+    }
+
+    #[test]
+    fn a_thread_keeps_few_buffers_and_no_large_ones() {
+        for _ in 0..2 * POOL_MAX {
+            let buffers: Vec<_> = (0..2 * POOL_MAX).map(|_| take(MOST)).collect();
+            buffers.into_iter().for_each(give);
+            assert_eq!(POOL.with_borrow(Vec::len), POOL_MAX);
+        }
+        POOL.with_borrow_mut(Vec::clear);
+        give(BytesMut::with_capacity(POOLED_MAX + 1));
+        give(BytesMut::new());
+        assert_eq!(POOL.with_borrow(Vec::len), 0);
+    }
+}

@@ -1,25 +1,32 @@
 //! The two strong ways to end a session: [`close`], which loses nothing and cannot hang, and [`end_tls`], which gives the
-//! transport back. Both are bounded by a deadline; the weak way is `poll_shutdown` of the streams.
+//! transport back. Both are bounded; the weak way is `poll_shutdown` of the streams. And [`linger`], which does for a
+//! transport alone what a close does for a session.
 
+use crate::buffers::{self, SCRAP};
+use crate::outbox::Extent;
+use crate::reading::poll_read_buf;
 use crate::stream::Stream;
-use crate::writing::Extent;
 use closenotify_core::{Deadline, ReceivedEnding, SentEnding, TransportEnd};
 use std::error::Error;
 use std::fmt;
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-/// The bounds of a close: how long it waits for a byte to move, how long it may take in all, and how many bytes of the
-/// peer's are read and thrown away while it lasts. Whichever is reached first ends it.
+/// The bounds of a close: how long it waits without progress, how long in all, and how many of the peer's bytes it reads and
+/// discards meanwhile. Whichever is reached first ends it.
 ///
-/// A peer that is slow but reads on gets everything, so long as no `idle` passes without a byte; one that drips cannot hold
-/// the connection for longer than `time`. What moves is what the transport takes and gives: bytes that lie in the kernel and
-/// that a peer reads slowly are not seen.
+/// Progress is what the peer takes: bytes that the transport takes or gives, and where the send queue of the transport can
+/// be seen, bytes that leave it. It can be seen for Tokio's `TcpStream` and `UnixStream` on Linux, and for other transports by
+/// [`set_send_queue`](crate::TlsStream::set_send_queue). So a peer that reads slowly from a large kernel buffer gets
+/// everything: while its send queue shrinks, neither `idle` nor `time` ends the close. When the queue is seen to be empty,
+/// `time` begins anew, for the peer to read what its own kernel holds. A peer that stops reading is given up when a full
+/// `idle` has passed in which nothing left the queue.
 ///
 /// ```
 /// use closenotify::Linger;
@@ -28,13 +35,15 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 /// let patient = Linger { idle: Duration::from_secs(20), ..Linger::default() };
 /// assert_eq!(patient.bytes, 16 * 1024 * 1024);
 /// ```
+///
+/// It is not `#[non_exhaustive]`, so that it can be written like that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Linger {
-    /// Without a byte taken by the transport or arriving from it, at most; 5 seconds by default.
+    /// Without progress, at most; 5 seconds by default.
     pub idle: Duration,
-    /// From the call of `close` to its answer, at most; 30 seconds by default.
+    /// From the call to the return, at most, unless the send queue still shrinks; 30 seconds by default.
     pub time: Duration,
-    /// Bytes read and thrown away, at most (by less than a read more); 16 MiB by default.
+    /// Bytes read and discarded, at most (by less than a read more); 16 MiB by default.
     pub bytes: u64,
 }
 
@@ -44,16 +53,22 @@ impl Default for Linger {
     }
 }
 
-/// How a session ended: what [`close`](crate::TlsStream::close) answers.
-#[derive(Clone, Debug, PartialEq)]
+/// How a session ended: what [`close`](crate::TlsStream::close) returns.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Ended {
     /// How the receiving half ended.
     pub received: ReceivedEnding,
     /// How the sending half ended.
     pub sent: SentEnding,
-    /// How many bytes of the peer's were thrown away during the close: plaintext, and raw bytes behind its close_notify,
-    /// its fatal alert, or what broke the protocol.
+    /// How many bytes of the transport came after the peer's close_notify, until the transport's end or the bound of the
+    /// close: the same however they were cut into segments. 0 where the receiving half ended in another way.
+    pub trailing: u64,
+    /// How many bytes of the peer's were discarded during the close: plaintext, and raw bytes after its close_notify, its fatal
+    /// alert, or what broke the protocol.
     pub discarded: u64,
+    /// The transport's own error, when writing it, ending it or reading it failed during the close.
+    pub error: Option<Arc<io::Error>>,
 }
 
 impl Ended {
@@ -69,84 +84,147 @@ impl fmt::Display for Ended {
     }
 }
 
-pub(crate) async fn close<T: AsyncRead + AsyncWrite + Unpin>(mut stream: Stream<T>, linger: Linger) -> Ended {
+pub(crate) async fn close<T: AsyncRead + AsyncWrite + Unpin + 'static>(mut stream: Stream<T>, linger: Linger) -> Ended {
     let mut closing = Closing::new(linger);
     poll_fn(|cx| closing.poll(&mut stream, cx)).await
 }
 
-/// A close under way. Its time begins when it is made.
+/// Ends the sending direction of a transport, then reads on and discards until the peer has ended too, within `bounds`, and
+/// drops it. Returns how many bytes were discarded.
+///
+/// For a transport that a failed handshake gave back ([`Fallible`](crate::Fallible)): a socket that is dropped over unread
+/// data is reset by its kernel, and the reset may destroy the alert that says why.
+///
+/// Dropping the future drops the transport.
+///
+/// # Panics
+///
+/// On a Tokio runtime without a clock.
+pub async fn linger<T: AsyncRead + AsyncWrite + Unpin>(mut io: T, bounds: Linger) -> u64 {
+    let mut bound = Bound::new(bounds);
+    let (mut shut, mut discarded) = (false, 0_u64);
+    poll_fn(|cx| {
+        shut = shut || Pin::new(&mut io).poll_shutdown(cx).is_ready();
+        loop {
+            if discarded >= bounds.bytes {
+                return Poll::Ready(());
+            }
+            let mut scrap = buffers::take(SCRAP);
+            let read = poll_read_buf(&mut io, cx, &mut scrap);
+            buffers::give(scrap);
+            match read {
+                Poll::Ready(Ok(read @ 1..)) => discarded += read as u64,
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return bound.poll(cx, discarded, 0, || None),
+            }
+        }
+    })
+    .await;
+    discarded
+}
+
+/// The bounds in time of a close in progress.
+#[derive(Debug)]
+struct Bound {
+    sleep: Pin<Box<Sleep>>,
+    linger: Linger,
+    /// When the close ends though bytes move.
+    last: Instant,
+    /// The counts of bytes that arrived and that the transport took, when they were last looked at.
+    arrived: u64,
+    taken: u64,
+    /// The send queue when time was last about to be up; `None` when the transport has taken more since.
+    queue: Option<u64>,
+}
+
+impl Bound {
+    fn new(linger: Linger) -> Self {
+        let last = after(linger.time);
+        let sleep = Box::pin(sleep_until(last.min(after(linger.idle))));
+        Self { sleep, linger, last, arrived: 0, taken: 0, queue: None }
+    }
+
+    /// Whether the time is up, with so many bytes arrived and taken in all. `queue` is asked only when it is about to be.
+    fn poll(&mut self, cx: &mut Context<'_>, arrived: u64, taken: u64, queue: impl Fn() -> Option<u64>) -> Poll<()> {
+        if self.taken != taken {
+            // What leaves the queue from here on cannot be told from what came.
+            self.queue = None;
+        }
+        if (self.arrived, self.taken) != (arrived, taken) {
+            (self.arrived, self.taken) = (arrived, taken);
+            self.sleep.as_mut().reset(self.last.min(after(self.linger.idle)));
+        }
+        loop {
+            // Last, so that what can be done at once is done whatever the bound.
+            ready!(self.sleep.as_mut().poll(cx));
+            let before = std::mem::replace(&mut self.queue, queue());
+            match (before, self.queue) {
+                (None, Some(1..)) => {}
+                (Some(before), Some(now)) if now < before => {}
+                // It is delivered, or the peer takes no more of it, or nobody can tell.
+                _ => return Poll::Ready(()),
+            }
+            let idle = after(self.linger.idle);
+            self.last = if self.queue == Some(0) { after(self.linger.time) } else { self.last.max(idle) };
+            self.sleep.as_mut().reset(self.last.min(idle));
+        }
+    }
+}
+
+/// A close in progress. Its time begins when it is made.
 #[derive(Debug)]
 pub(crate) struct Closing {
-    deadline: Pin<Box<Sleep>>,
-    /// The bound that no progress puts off.
-    last: Instant,
-    idle: Duration,
-    /// The stream's count of bytes moved, when it was last looked at.
-    moved: u64,
-    budget: u64,
+    bound: Bound,
     shut: bool,
     /// Why the transport's sending direction could not be ended, or written to.
-    failed: Option<io::ErrorKind>,
+    failed: Option<Arc<io::Error>>,
     drained: bool,
     discarded: u64,
 }
 
 impl Closing {
     pub(crate) fn new(linger: Linger) -> Self {
-        let last = after(linger.time);
-        Self {
-            deadline: Box::pin(sleep_until(last.min(after(linger.idle)))),
-            last,
-            idle: linger.idle,
-            moved: 0,
-            budget: linger.bytes,
-            shut: false,
-            failed: None,
-            drained: false,
-            discarded: 0,
-        }
+        Self { bound: Bound::new(linger), shut: false, failed: None, drained: false, discarded: 0 }
     }
 
-    /// Why the shutdown failed, if it did.
-    pub(crate) fn failed(&self) -> Option<io::ErrorKind> {
-        self.failed
+    /// Why the sending half or the end of the transport's sending direction failed, if it did.
+    pub(crate) fn failed(&self) -> Option<Arc<io::Error>> {
+        self.failed.clone()
     }
 
-    /// How many bytes were thrown away so far.
+    /// How many bytes were discarded so far.
     pub(crate) fn discarded(&self) -> u64 {
         self.discarded
     }
 
-    /// Not to be polled again after it has answered.
-    pub(crate) fn poll<T: AsyncRead + AsyncWrite + Unpin>(
+    /// Not to be polled again after it has returned `Ready`.
+    pub(crate) fn poll<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         &mut self,
         stream: &mut Stream<T>,
         cx: &mut Context<'_>,
     ) -> Poll<Ended> {
-        if !self.shut
-            && let Poll::Ready(result) = stream.poll_end(cx, Extent::Transport)
-        {
-            self.shut = true;
-            self.failed = result.err().map(|error| error.kind());
+        if !self.shut {
+            if let Poll::Ready(result) = stream.poll_end(cx, Extent::Transport) {
+                self.shut = true;
+                self.failed = result.err().map(Arc::new);
+            }
         }
         // While we still send, too: a peer that is stuck writing to us would never read. With nothing on its way to the
         // peer there is nothing that waiting could save: then only what is there already is read, for its ending.
         if !self.drained {
-            self.drained =
-                stream.poll_discard(cx, &mut self.discarded, self.budget).is_ready() || self.failed.is_some();
+            let budget = self.bound.linger.bytes;
+            self.drained = stream.poll_discard(cx, &mut self.discarded, budget).is_ready() || self.failed.is_some();
         }
         let (received, sent) = if self.shut && self.drained {
             (TransportEnd::Abandoned, SentEnding::Aborted)
         } else {
-            let moved = stream.reading.arrived() + stream.writing.taken();
-            if std::mem::replace(&mut self.moved, moved) != moved {
-                self.deadline.as_mut().reset(self.last.min(after(self.idle)));
-            }
-            // Last, so that what can be done at once is done whatever the bound.
-            ready!(self.deadline.as_mut().poll(cx));
+            let (arrived, taken) = (stream.reading.arrived(), stream.outbox.taken());
+            ready!(self.bound.poll(cx, arrived, taken, || stream.send_queue()));
             (TransportEnd::TimedOut(Deadline::Close), SentEnding::TimedOut(Deadline::Close))
         };
-        Poll::Ready(give_up(stream, received, sent, self.discarded))
+        let ended = give_up(stream, received, sent, self.discarded);
+        let error = self.failed.clone().or_else(|| stream.reading.take_failure().map(Arc::new));
+        Poll::Ready(Ended { error, ..ended })
     }
 }
 
@@ -158,7 +236,13 @@ fn after(time: Duration) -> Instant {
 
 /// The endings that are recorded, and where there is none, these.
 pub(crate) fn give_up<T>(stream: &mut Stream<T>, received: TransportEnd, sent: SentEnding, discarded: u64) -> Ended {
-    Ended { received: stream.reading.give_up(received), sent: stream.writing.abort(sent), discarded }
+    Ended {
+        received: stream.reading.give_up(received),
+        sent: stream.outbox.abort(sent),
+        trailing: stream.reading.trailing(),
+        discarded,
+        error: None,
+    }
 }
 
 pub(crate) async fn end_tls<T: AsyncRead + AsyncWrite + Unpin>(
@@ -166,51 +250,62 @@ pub(crate) async fn end_tls<T: AsyncRead + AsyncWrite + Unpin>(
     deadline: Duration,
 ) -> Result<(T, Vec<u8>), EndTlsError<Stream<T>>> {
     let mut deadline = pin!(sleep(deadline));
-    let mut closed = false;
+    let (mut closed, mut failed) = (false, None);
     let result = poll_fn(|cx| {
-        if !closed && let Poll::Ready(result) = stream.poll_end(cx, Extent::Session) {
-            closed = true;
-            match (result, stream.writing.sent_ending()) {
-                (Ok(()), Some(SentEnding::CloseNotify)) => {}
-                (_, ending) => {
-                    let ending = ending.cloned().unwrap_or(SentEnding::Aborted);
-                    return Poll::Ready(Err(EndTlsFault::Sent(ending)));
+        if !closed {
+            if let Poll::Ready(result) = stream.poll_end(cx, Extent::Session) {
+                closed = true;
+                match (result, stream.outbox.sent_ending()) {
+                    (Ok(()), Some(SentEnding::CloseNotify)) => {}
+                    (result, ending) => {
+                        failed = result.err();
+                        let ending = ending.cloned().unwrap_or(SentEnding::Aborted);
+                        return Poll::Ready(Err(EndTlsFault::Sent(ending)));
+                    }
                 }
             }
         }
-        let unread = match stream.poll_fill_buf(cx) {
-            Poll::Ready(Ok(plaintext)) => !plaintext.is_empty(),
-            Poll::Ready(Err(_)) | Poll::Pending => false,
+        let unread = match stream.poll_fill_buf(cx).map_ok(|plaintext| !plaintext.is_empty()) {
+            Poll::Ready(Ok(unread)) => unread,
+            Poll::Ready(Err(error)) => {
+                stream.reading.put_back(error);
+                false
+            }
+            Poll::Pending => false,
         };
         match stream.reading.received_ending() {
             _ if unread => Poll::Ready(Err(EndTlsFault::UnreadPlaintext)),
-            Some(ReceivedEnding::CloseNotify { .. }) if closed => Poll::Ready(Ok(())),
+            Some(ReceivedEnding::CloseNotify) if closed => Poll::Ready(Ok(())),
             // Woken by the transport, when it has more or takes more; else late.
-            Some(ReceivedEnding::CloseNotify { .. }) | None => {
-                deadline.as_mut().poll(cx).map(|()| Err(EndTlsFault::TimedOut))
-            }
+            Some(ReceivedEnding::CloseNotify) | None => deadline.as_mut().poll(cx).map(|()| Err(EndTlsFault::TimedOut)),
             Some(other) => Poll::Ready(Err(EndTlsFault::Received(other.clone()))),
         }
     })
     .await;
     match result {
         Ok(()) => Ok((stream.io, stream.reading.into_trailing().into())),
-        Err(fault) => Err(EndTlsError { stream, fault }),
+        Err(fault) => {
+            let error = failed.or_else(|| stream.reading.take_failure());
+            Err(EndTlsError { stream, fault, error })
+        }
     }
 }
 
-/// Why TLS could not be ended with the transport going on: what [`end_tls`](crate::TlsStream::end_tls) answers.
+/// Why TLS could not be ended with the transport going on: what [`end_tls`](crate::TlsStream::end_tls) returns.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct EndTlsError<S> {
     /// The stream as it is, to read on, to try again, or to drop.
     pub stream: S,
     /// What is in the way.
     pub fault: EndTlsFault,
+    /// The transport's own error, when reading or writing it failed.
+    pub error: Option<io::Error>,
 }
 
 impl<S> EndTlsError<S> {
     pub(crate) fn map_stream<R>(self, wrap: impl FnOnce(S) -> R) -> EndTlsError<R> {
-        EndTlsError { stream: wrap(self.stream), fault: self.fault }
+        EndTlsError { stream: wrap(self.stream), fault: self.fault, error: self.error }
     }
 }
 
@@ -220,14 +315,19 @@ impl<S> fmt::Display for EndTlsError<S> {
     }
 }
 
-impl<S: fmt::Debug> Error for EndTlsError<S> {}
+impl<S: fmt::Debug> Error for EndTlsError<S> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.as_ref().map(|error| error as _)
+    }
+}
 
 /// What is in the way of ending TLS with the transport going on.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum EndTlsFault {
     /// The peer has sent plaintext that was not read. Read to the end, then call again.
     UnreadPlaintext,
-    /// The peer's close_notify did not come in time, or ours did not go out.
+    /// The peer's close_notify did not arrive in time, or ours was not sent in time.
     TimedOut,
     /// The receiving half ended in another way than by close_notify.
     Received(ReceivedEnding),
@@ -239,7 +339,7 @@ impl fmt::Display for EndTlsFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnreadPlaintext => f.write_str("the peer has sent data that was not read; read to the end first"),
-            Self::TimedOut => f.write_str("both close_notify alerts were not exchanged in time"),
+            Self::TimedOut => f.write_str("the two close_notify alerts were not exchanged in time"),
             Self::Received(ending) => ending.fmt(f),
             Self::Sent(ending) => ending.fmt(f),
         }

@@ -1,12 +1,13 @@
-//! A stream for libraries that take their transport over and let it go by `poll_shutdown` and a drop, as hyper, h2 and axum
-//! do: its shutdown is a whole [`close`](crate::TlsStream::close), and its ending is told to somebody who stayed outside.
+//! A stream for libraries that take over their transport and let it go by `poll_shutdown` and a drop, as hyper, h2 and axum
+//! do: its shutdown is a complete [`close`](crate::TlsStream::close), and a future outside of the library returns how it ended.
 //!
-//! It is no stream for protocols with a half-close: whoever shuts it down has stopped reading.
+//! It is not for protocols with a half-close: whoever shuts it down has stopped reading.
 
 use crate::close::{Closing, Ended, Linger, give_up};
 use crate::error::WriteError;
+use crate::failure::{self, Failure};
 use crate::stream::Stream;
-use closenotify_core::{SentEnding, SessionFacts, TransportEnd};
+use closenotify_core::{Deadline, SentEnding, SessionFacts, TransportEnd};
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -15,31 +16,36 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-/// A TLS stream whose shutdown is a whole close: made by [`close_on_shutdown`](crate::TlsStream::close_on_shutdown).
+/// A TLS stream whose shutdown is a complete close: made by [`close_on_shutdown`](crate::TlsStream::close_on_shutdown).
 ///
 /// Shutting it down flushes, sends `close_notify`, ends the transport's sending direction, and reads on and discards until
 /// the peer has ended too, all within the [`Linger`] that it was made with. It fails only when the sending half did, or
-/// the end of the transport's sending direction behind it: a peer that does not end properly shows in the [`Ended`].
+/// the end of the transport's sending direction after it: a peer that does not end properly shows in the [`Ended`].
 ///
-/// Dropping it before its shutdown is done is an abort, as for any stream: so a library that fails in the middle of a
+/// Dropping it before its shutdown has returned is an abort, as for any stream: a library that fails in the middle of a
 /// message leaves a message that the peer can tell is unfinished.
 pub struct CloseOnShutdown<T> {
     stream: Stream<T>,
     linger: Linger,
     closing: Option<Closing>,
-    /// What the shutdown has answered.
-    closed: Option<Result<(), WriteError>>,
+    /// What the shutdown has returned.
+    closed: Option<Closed>,
     /// Who waits in a read. The close reads with a waker of its own.
     reader: Option<Waker>,
     /// `None` when it was used.
     tell: Option<oneshot::Sender<Ended>>,
 }
 
-/// Answers how the session of a [`CloseOnShutdown`] ended, as soon as it has: when its shutdown is done, or it is dropped.
+enum Closed {
+    Done,
+    Failed(Failure),
+}
+
+/// Returns how the session of a [`CloseOnShutdown`] ended, as soon as it has: when its shutdown returns, or it is dropped.
 ///
 /// Dropping it changes nothing.
 #[derive(Debug)]
-#[must_use = "to hear nothing of the ending is what this is there to prevent"]
+#[must_use = "it returns how the session ended"]
 pub struct WhenEnded(oneshot::Receiver<Ended>);
 
 impl<T> CloseOnShutdown<T> {
@@ -55,7 +61,7 @@ impl<T> CloseOnShutdown<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for CloseOnShutdown<T> {
-    /// While a shutdown is under way it waits for that, and then answers the end. The shutdown must be polled on for it.
+    /// During a shutdown it waits for that, and then returns the end. The shutdown must be polled on for it.
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = match this.closing {
@@ -71,7 +77,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for CloseOnShutdown<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for CloseOnShutdown<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin + 'static> AsyncWrite for CloseOnShutdown<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.get_mut().stream.poll_write(cx, &[IoSlice::new(buf)])
     }
@@ -92,34 +98,40 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for CloseOnShutdown<T> {
         self.get_mut().stream.poll_flush(cx)
     }
 
-    /// Closes. Idempotent. Needs Tokio's clock.
+    /// Closes. Idempotent.
+    ///
+    /// # Panics
+    ///
+    /// On a Tokio runtime without a clock.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let closed = match this.closed {
-            Some(closed) => closed,
-            None => {
-                let closing = this.closing.get_or_insert_with(|| Closing::new(this.linger));
-                let ended = ready!(closing.poll(&mut this.stream, cx));
-                let failed = closing.failed();
-                this.closing = None;
-                // The one who shuts down knows it without being woken.
-                if let Some(reader) = this.reader.take().filter(|reader| !reader.will_wake(cx.waker())) {
-                    reader.wake();
-                }
-                let closed = match (&ended.sent, failed) {
-                    (SentEnding::Failed(kind), _) => Err(WriteError::Transport(*kind)),
-                    (SentEnding::TimedOut(_), _) => Err(WriteError::Transport(io::ErrorKind::TimedOut)),
-                    // The alert is out, and the transport failed behind it: whether it arrives nobody knows.
-                    (SentEnding::CloseNotify, Some(kind)) => Err(WriteError::Transport(kind)),
-                    (SentEnding::CloseNotify | SentEnding::Alert(_) | SentEnding::Aborted, _) => Ok(()),
-                };
-                if let Some(tell) = this.tell.take() {
-                    let _nobody_asks = tell.send(ended);
-                }
-                *this.closed.insert(closed)
+        if this.closed.is_none() {
+            let closing = this.closing.get_or_insert_with(|| Closing::new(this.linger));
+            let ended = ready!(closing.poll(&mut this.stream, cx));
+            let failed = closing.failed();
+            this.closing = None;
+            // The one who shuts down knows it without being woken.
+            if let Some(reader) = this.reader.take().filter(|reader| !reader.will_wake(cx.waker())) {
+                reader.wake();
             }
-        };
-        Poll::Ready(closed.map_err(WriteError::io))
+            this.closed = Some(match (&ended.sent, failed) {
+                (SentEnding::TimedOut(_), _) => {
+                    Closed::Failed(Failure::new(WriteError::TimedOut(Deadline::Close).io()))
+                }
+                // Also where the alert was sent, and the transport failed after it: whether it arrives nobody knows.
+                (SentEnding::Failed(_) | SentEnding::CloseNotify, Some(error)) => {
+                    Closed::Failed(Failure::new(failure::like(&error)))
+                }
+                _ => Closed::Done,
+            });
+            if let Some(tell) = this.tell.take() {
+                let _nobody_asks = tell.send(ended);
+            }
+        }
+        Poll::Ready(match &mut this.closed {
+            Some(Closed::Failed(failure)) => Err(failure.error()),
+            Some(Closed::Done) | None => Ok(()),
+        })
     }
 }
 
@@ -133,7 +145,7 @@ impl<T> Drop for CloseOnShutdown<T> {
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for CloseOnShutdown<T> {
+impl<T> fmt::Debug for CloseOnShutdown<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CloseOnShutdown").field("stream", &self.stream).finish_non_exhaustive()
     }
@@ -144,6 +156,6 @@ impl Future for WhenEnded {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
         // Its stream tells it at the latest when it is dropped.
-        Pin::new(&mut self.0).poll(cx).map(|ended| ended.expect("a stream that goes says how it ended"))
+        Pin::new(&mut self.0).poll(cx).map(|ended| ended.expect("a stream that goes tells how it ended"))
     }
 }

@@ -1,15 +1,17 @@
-//! A server's early data (RFC 9846 section 4.3.10): what a client says before it has finished the handshake.
+//! A server's early data (RFC 9846 section 4.3.10): what a client sends before it has finished the handshake.
 //!
-//! It has a type of its own, because it can be a replay: whoever recorded it can send it again. It refuses to be taken for
-//! the session: its end is not the session's, and no `close_notify` goes out before the client has finished.
+//! It has a type of its own, because it can be a replay: whoever recorded it can send it again. It must not be taken for the
+//! session: its end is not the session's, and no `close_notify` is sent before the client has finished.
 
-use crate::error::WriteError;
-use crate::handshake::{Failed, Fallible, Handshaking, Reached, io_error};
+use crate::close::{Linger, linger};
+use crate::flight::{Filled, Flight, Refusal};
+use crate::handshake::{Failed, Fallible, Handshaking, Phase, Reach, fallible};
 use crate::link::{Link, Side};
+use crate::outbox::Extent;
 use crate::server::TlsStream;
 use crate::stream::Stream;
-use crate::writing::Extent;
-use closenotify_core::{EarlyRead, HandshakeError, Progress, SessionFacts};
+use closenotify_core::{EarlyRead, Progress, SessionFacts};
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -37,20 +39,36 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AcceptEarly<T> {
         Fallible(self)
     }
 
-    /// The transport; `None` after the future has answered.
+    /// The same handshake, which [lingers](linger()) over the transport when it fails, so that the alert arrives, and returns
+    /// the error after that.
+    ///
+    /// # Errors
+    ///
+    /// As [`TlsAcceptor::accept`](crate::TlsAcceptor::accept). Dropping the future drops the transport.
+    pub async fn lingering(self, bounds: Linger) -> io::Result<EarlyStream<T>> {
+        match self.into_fallible().await {
+            Ok(stream) => Ok(stream),
+            Err((error, io)) => {
+                linger(io, bounds).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The transport; `None` after the future has returned its result.
     pub fn get_ref(&self) -> Option<&T> {
-        self.0.as_ref()?.get_ref()
+        self.0.as_ref().map(|handshaking| &handshaking.flight.io)
     }
 
     fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<Result<EarlyStream<T>, Failed<T>>> {
         // A caller that polls on after the result has broken the contract of `Future`.
-        let handshaking = self.0.as_mut().expect("a handshake is not polled after it has given its result");
-        let reached = ready!(handshaking.poll_reach(cx));
+        let handshaking = self.0.as_mut().expect("a handshake is not polled after it has returned its result");
+        let reached = ready!(handshaking.poll_reach(Reach::EarlyData, cx));
         let handshaking = self.0.take().expect("it was there above");
-        Poll::Ready(reached.map(|reached| match reached {
-            Reached::Complete(stream) => EarlyStream(State::Session(Box::new(stream))),
-            Reached::EarlyData => EarlyStream(State::Early(Box::new(Early::new(handshaking)))),
-        }))
+        Poll::Ready(match reached {
+            Reach::Complete => handshaking.finish().map(|stream| EarlyStream(Some(State::Session(Box::new(stream))))),
+            Reach::EarlyData => Ok(EarlyStream(Some(State::Early(Box::new(Early::new(handshaking)))))),
+        })
     }
 }
 
@@ -58,7 +76,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for AcceptEarly<T> {
     type Output = io::Result<EarlyStream<T>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll_early(cx).map_err(|(error, _io)| io_error(error))
+        self.poll_early(cx).map_err(|(refusal, _io)| refusal.into_io())
     }
 }
 
@@ -66,30 +84,31 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Fallible<AcceptEarly<T>> {
     type Output = Result<EarlyStream<T>, (io::Error, T)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll_early(cx).map_err(|(error, io)| (io_error(error), io))
+        self.0.poll_early(cx).map(fallible)
     }
 }
 
 /// A session whose client has perhaps not finished yet: its early data can be read, and answered.
 ///
-/// **What is read here can be a replay.** Somebody who recorded a client's first flight can send it again, and what this
-/// stream delivers then is what the client said, at another time. Act on it only where doing so twice does no harm: a GET
-/// without effects, yes; a payment, no. When [`finish`](Self::finish) has answered, the client was there: what had come early
-/// and was not read here is no replay any more, and is delivered first by the session's own stream. So a server that is in
-/// doubt reads nothing here, and finishes.
+/// **What is read here can be a replay.** Somebody who recorded a client's first flight can send it again, and this stream then
+/// delivers what the client sent at another time. Act on it only where doing so twice does no harm: a GET without side
+/// effects, yes; a payment, no. When [`finish`](Self::finish) has returned, the client was there: what had arrived early and was
+/// not read here is no replay any more, and is delivered first by the session's own stream. So a server that is in doubt reads
+/// nothing here, and finishes.
 ///
-/// - A read answers an end (no bytes) when the client has finished the handshake, which a replay cannot. That is the end of the
-///   early data, not of the session, which goes on behind `finish`. Where no early data came, or none was accepted, that is all.
-/// - What cuts the early data short, a `close_notify` among it too, is an error whose source is a
-///   [`HandshakeError`], on this read and all later ones: a cut request never looks whole.
+/// - A read returns the end (no bytes) when the client has finished the handshake, which a replay cannot. That is the end of the
+///   early data, not of the session, which continues after `finish`. Where no early data came, or none was accepted, it returns
+///   the end at once.
+/// - What truncates the early data, a `close_notify` in it too, is an error, on this read and all later ones: a truncated
+///   request never looks complete.
 /// - A write goes out before the client has finished where `send_half_rtt_data` of the server's configuration allows it and
-///   early data was accepted; else it waits for the client.
+///   early data was accepted; otherwise it waits for the client.
 /// - A shutdown waits for the client to finish, then sends the `close_notify` and ends the transport's sending direction, as
 ///   that of the session does.
 ///
-/// What it holds of the peer's is a record, or with `finish`, `shutdown` or a write that waits also the early data not yet
-/// read, at most `max_early_data_size`. The deadline of the handshake goes on, and counts the time that its owner takes too: what
-/// has arrived is taken in however late, but the client is not waited for beyond it.
+/// It holds one record of the peer's, or with `finish`, `shutdown` or a write that waits also the early data that was not read,
+/// at most `max_early_data_size`. The deadline of the handshake runs on, and counts the time that its owner takes, too: what
+/// has arrived is processed however late, but the client is not waited for beyond it.
 ///
 /// ```
 /// use closenotify::{Linger, TlsAcceptor};
@@ -98,10 +117,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Fallible<AcceptEarly<T>> {
 ///
 /// # async fn serve(acceptor: TlsAcceptor, tcp: TcpStream) -> std::io::Result<()> {
 /// let mut early = acceptor.accept_early(tcp).await?;
-/// let mut said = Vec::new();
-/// // Until the request is whole by its own framing: its end comes a round trip later.
-/// while !said.ends_with(b"\r\n\r\n") && early.read_buf(&mut said).await? > 0 {}
-/// if said.starts_with(b"GET /weather ") {
+/// let mut request = Vec::new();
+/// // Until the request is complete by its own framing: its end comes a round trip later.
+/// while !request.ends_with(b"\r\n\r\n") && early.read_buf(&mut request).await? > 0 {}
+/// if request.starts_with(b"GET /weather ") {
 ///     early.write_all(b"what it gets as often as it asks").await?;
 ///     early.flush().await?;
 /// }
@@ -113,41 +132,50 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Fallible<AcceptEarly<T>> {
 ///
 /// Reading and writing can be split to two tasks by [`tokio::io::split`]. Dropping it drops the transport, with no alert: the
 /// peer sees an unfinished handshake, or a session that was aborted.
-#[derive(Debug)]
-pub struct EarlyStream<T>(State<T>);
+pub struct EarlyStream<T>(Option<State<T>>);
 
 /// ```text
 ///  Early ──finish, shutdown, a write that waits: the client has finished──▶ Session
+///    └──the same, over a transport that has failed──▶ Failed
 /// ```
-#[derive(Debug)]
 enum State<T> {
     Early(Box<Early<T>>),
     Session(Box<Stream<T>>),
+    /// The transport had failed when the client's last message was read from it.
+    Failed(Refusal),
 }
+
+/// Why the option in an [`EarlyStream`] is never empty: it is filled again in the call that empties it.
+const FILLED: &str = "only a change of the state takes it out, and puts the next in";
 
 impl<T> EarlyStream<T> {
     /// The transport; `None` after a failure has closed it.
     pub fn get_ref(&self) -> Option<&T> {
-        match &self.0 {
-            State::Early(early) => early.handshaking.get_ref(),
+        match self.0.as_ref().expect(FILLED) {
+            State::Early(early) => Some(&early.handshaking.flight.io),
             State::Session(stream) => Some(&stream.io),
+            State::Failed(_) => None,
         }
     }
 
     /// What is agreed on; `None` when the handshake has failed. [`SessionFacts::early_data`] is how much was read so far until
     /// the client has finished, and `None` when no early data was accepted.
     ///
-    /// The certificate is the one that the client has shown in the session that is resumed.
+    /// The certificate is the one that the client presented in the session that is resumed.
     pub fn facts(&self) -> Option<SessionFacts> {
-        match &self.0 {
-            State::Early(early) => early.handshaking.handshake().map(closenotify_core::Handshake::facts),
+        match self.0.as_ref().expect(FILLED) {
+            State::Early(early) => match &early.handshaking.phase {
+                Phase::Running(handshake) => Some(handshake.facts()),
+                Phase::Refused(_) => None,
+            },
             State::Session(stream) => Some(stream.facts.clone()),
+            State::Failed(_) => None,
         }
     }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> EarlyStream<T> {
-    /// Waits for the client to finish the handshake, and answers the session's stream. It begins with the early data that was
+    /// Waits for the client to finish the handshake, and returns the session's stream. It begins with the early data that was
     /// not read here; [`SessionFacts::early_data`] says how much there was in all.
     ///
     /// It does not wait for the client to take what was written here: that goes out with the stream's next read, write or
@@ -155,42 +183,56 @@ impl<T: AsyncRead + AsyncWrite + Unpin> EarlyStream<T> {
     ///
     /// # Errors
     ///
-    /// An [`io::Error`] whose source is a [`HandshakeError`]; the transport is dropped then.
+    /// The transport's own error, or one whose source is a [`HandshakeError`](crate::HandshakeError); the transport is dropped.
     ///
     /// Dropping the future drops the transport, with no alert.
-    pub async fn finish(mut self) -> io::Result<TlsStream<T>> {
-        poll_fn(|cx| self.poll_session(cx).map_ok(drop)).await?;
-        match self.0 {
-            State::Session(mut stream) => {
-                // What was written here may be held still, and its owner may only read from now on.
-                *stream.reading.owes() = true;
-                Ok(TlsStream(*stream))
-            }
-            State::Early(_) => unreachable!("poll_session leaves a session, or fails"),
-        }
+    pub async fn finish(self) -> io::Result<TlsStream<T>> {
+        let mut early = match self.0.expect(FILLED) {
+            State::Early(early) => early,
+            State::Session(stream) => return Ok(TlsStream(*stream)),
+            State::Failed(refusal) => return Err(refusal.into_io()),
+        };
+        poll_fn(|cx| early.poll_finish(cx)).await;
+        early.handshaking.finish().map(TlsStream).map_err(|(refusal, _io)| refusal.into_io())
     }
 
+    /// The session, when the client has finished.
     fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&mut Stream<T>>> {
-        if let State::Early(early) = &mut self.0 {
-            let stream = ready!(early.poll_finish(cx)).map_err(io_error)?;
-            self.0 = State::Session(Box::new(stream));
+        if let Some(State::Early(early)) = &mut self.0 {
+            ready!(early.poll_finish(cx));
+            if let Phase::Refused(refusal) = &mut early.handshaking.phase {
+                return Poll::Ready(Err(refusal.error()));
+            }
         }
-        match &mut self.0 {
-            State::Session(stream) => Poll::Ready(Ok(stream)),
+        self.0 = Some(match self.0.take().expect(FILLED) {
+            State::Early(early) => match early.handshaking.finish() {
+                Ok(stream) => State::Session(Box::new(stream)),
+                Err((refusal, _io)) => State::Failed(refusal),
+            },
+            done => done,
+        });
+        Poll::Ready(match self.state() {
+            State::Session(stream) => Ok(stream),
+            State::Failed(refusal) => Err(refusal.error()),
             State::Early(_) => unreachable!("it was replaced above"),
-        }
+        })
+    }
+
+    fn state(&mut self) -> &mut State<T> {
+        self.0.as_mut().expect(FILLED)
     }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for EarlyStream<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.0 {
+        match self.state() {
             _ if buf.remaining() == 0 => Poll::Ready(Ok(())),
-            State::Early(early) => early.poll_read(cx, buf).map_err(io_error),
+            State::Early(early) => early.poll_read(cx, buf),
             State::Session(stream) => {
                 stream.reading.read_early(buf);
                 Poll::Ready(Ok(()))
             }
+            State::Failed(refusal) => Poll::Ready(Err(refusal.error())),
         }
     }
 }
@@ -205,10 +247,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for EarlyStream<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let State::Early(early) = &mut self.0
-            && let Some(taken) = ready!(early.poll_write(cx, bufs))?
-        {
-            return Poll::Ready(Ok(taken));
+        if let State::Early(early) = self.state() {
+            if let Some(taken) = ready!(early.poll_write(cx, bufs))? {
+                return Poll::Ready(Ok(taken));
+            }
         }
         ready!(self.poll_session(cx))?.poll_write(cx, bufs)
     }
@@ -218,9 +260,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for EarlyStream<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.0 {
+        match self.state() {
             State::Early(early) => early.poll_flush(cx),
             State::Session(stream) => stream.poll_flush(cx),
+            State::Failed(refusal) => Poll::Ready(Err(refusal.error())),
         }
     }
 
@@ -229,36 +272,47 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for EarlyStream<T> {
     }
 }
 
+impl<T> fmt::Debug for EarlyStream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut tuple = f.debug_tuple("EarlyStream");
+        match self.0.as_ref().expect(FILLED) {
+            State::Early(early) => tuple.field(&early.handshaking),
+            State::Session(stream) => tuple.field(stream),
+            State::Failed(refusal) => tuple.field(refusal),
+        };
+        tuple.finish()
+    }
+}
+
 /// A handshake stopped at its early data. Two tasks may poll it, and both may wait for the same thing: a writer that waits for
-/// the client reads too. So whatever is waited for is polled with a waker that wakes both.
-#[derive(Debug)]
+/// the client reads too. So whatever is waited for is polled with a waker that wakes both; for the outbox its own link does it.
 struct Early<T> {
     handshaking: Handshaking<T>,
     reads: Link,
-    writes: Link,
     clock: Link,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Early<T> {
     fn new(handshaking: Handshaking<T>) -> Self {
-        Self { handshaking, reads: Link::new(), writes: Link::new(), clock: Link::new() }
+        Self { handshaking, reads: Link::new(), clock: Link::new() }
     }
 
     /// Puts at least one byte of early data into `out`, or none at its end. `out` must have room.
-    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<Result<(), HandshakeError>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
-            let read = match self.handshaking.parts() {
-                Ok((handshake, input, output)) => {
-                    let read = handshake.read_early(input, out);
-                    handshake.take_output(output);
-                    read
+            let Self { handshaking: Handshaking { flight, phase, .. }, clock, .. } = self;
+            let handshake = match phase {
+                Phase::Running(handshake) => handshake,
+                Phase::Refused(refusal) => {
+                    return poll_last_word(flight, clock, Side::Reader, cx).map(|()| Err(refusal.error()));
                 }
-                Err(error) => return self.poll_last_word(Side::Reader, cx).map(|()| Err(error)),
             };
+            let read = handshake.read_early(&mut flight.input, out);
+            handshake.take_output(flight.outbox.flight());
             match read {
-                Ok(EarlyRead::Data(_) | EarlyRead::Ended) => return Poll::Ready(Ok(())),
                 Ok(EarlyRead::NeedInput) => ready!(self.poll_fill(Side::Reader, cx)),
-                Err(error) => self.handshaking.fail(error),
+                Ok(_data_or_ended) => return Poll::Ready(Ok(())),
+                Err(error) => self.refuse(error.into()),
             }
         }
     }
@@ -267,83 +321,95 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Early<T> {
     fn poll_write(&mut self, cx: &mut Context<'_>, plaintext: &[IoSlice<'_>]) -> Poll<io::Result<Option<usize>>> {
         // What is held must be out before more is taken: this is the bound on memory.
         ready!(self.poll_flush(cx))?;
-        let taken = match self.handshaking.parts() {
-            Ok((handshake, _, output)) => handshake.write_early(plaintext, output),
-            Err(error) => return Poll::Ready(Err(io_error(error))),
+        let Handshaking { flight, phase, .. } = &mut self.handshaking;
+        let taken = match phase {
+            Phase::Running(handshake) => handshake.write_early(plaintext, flight.outbox.flight()),
+            Phase::Refused(refusal) => return Poll::Ready(Err(refusal.error())),
         };
-        // Taken is taken: what the transport does not want yet goes with the next call.
-        let _ = self.poll_send(Side::Writer, cx);
+        // Taken is taken: what the transport does not take now goes with the next call.
+        let _ = flight.poll_send(Side::Writer, cx);
         Poll::Ready(Ok(taken))
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Err(error) = self.handshaking.parts() {
-            return self.poll_last_word(Side::Writer, cx).map(|()| Err(io_error(error)));
+        let Self { handshaking: Handshaking { flight, phase, .. }, clock, .. } = self;
+        if let Phase::Refused(refusal) = phase {
+            return poll_last_word(flight, clock, Side::Writer, cx).map(|()| Err(refusal.error()));
         }
-        if self.poll_send(Side::Writer, cx).is_pending() {
-            let late = ready!(self.poll_late(Side::Writer, cx));
-            self.handshaking.fail(late.clone());
-            return Poll::Ready(Err(io_error(late)));
+        if flight.poll_send(Side::Writer, cx).is_pending() {
+            let mut late = ready!(poll_late(flight, clock, Side::Writer, cx));
+            let error = late.error();
+            self.refuse(late);
+            return Poll::Ready(Err(error));
         }
-        Poll::Ready(match self.handshaking.write_failed() {
-            Some(kind) => Err(WriteError::Transport(kind).io()),
+        Poll::Ready(match flight.outbox.failure() {
+            Some(error) => Err(error),
             None => Ok(()),
         })
     }
 
-    /// Waits for the client to finish; holds the early data that was not read.
-    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stream<T>, HandshakeError>> {
+    /// Waits for the client to finish, or for the handshake to be refused; holds the early data that was not read.
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
+            let Self { handshaking: Handshaking { flight, phase, .. }, clock, .. } = self;
             // The client need not take what we have for it before it finishes.
-            let _ = self.poll_send(Side::Writer, cx);
-            let progress = match self.handshaking.parts() {
-                Ok((handshake, input, output)) => {
-                    let progress = handshake.advance(input);
-                    handshake.take_output(output);
-                    progress
-                }
-                Err(error) => return self.poll_last_word(Side::Writer, cx).map(|()| Err(error)),
-            };
+            let _ = flight.poll_send(Side::Writer, cx);
+            let Phase::Running(handshake) = phase else { return poll_last_word(flight, clock, Side::Writer, cx) };
+            let progress = handshake.advance(&mut flight.input);
+            handshake.take_output(flight.outbox.flight());
             match progress {
                 Ok(Progress::Complete) => {
-                    let _ = self.poll_send(Side::Writer, cx);
-                    return Poll::Ready(self.handshaking.finish());
+                    let _ = flight.poll_send(Side::Writer, cx);
+                    return Poll::Ready(());
                 }
-                Ok(Progress::NeedInput) => ready!(self.poll_fill(Side::Writer, cx)),
-                Err(error) => self.handshaking.fail(error),
+                Ok(_) => ready!(self.poll_fill(Side::Writer, cx)),
+                Err(error) => self.refuse(error.into()),
             }
         }
     }
 
-    fn poll_send(&mut self, side: Side, cx: &Context<'_>) -> Poll<()> {
-        let Self { handshaking, writes, .. } = self;
-        writes.poll(side, cx, |cx| handshaking.poll_send(cx))
+    fn refuse(&mut self, refusal: Refusal) {
+        self.handshaking.phase = Phase::Refused(refusal);
     }
 
-    fn poll_late(&mut self, side: Side, cx: &Context<'_>) -> Poll<HandshakeError> {
-        let Self { handshaking, clock, .. } = self;
-        clock.poll(side, cx, |cx| handshaking.poll_deadline(cx))
-    }
-
-    /// Gets more ciphertext, or fails the handshake when there is no more or it is late.
+    /// Gets more ciphertext, or refuses the handshake when there is no more or it is late.
     fn poll_fill(&mut self, side: Side, cx: &Context<'_>) -> Poll<()> {
-        let Self { handshaking, reads, .. } = self;
-        if reads.poll(side, cx, |cx| handshaking.poll_fill(cx)).is_ready() {
-            self.clock.leave(side);
+        let Self { handshaking: Handshaking { flight, phase, .. }, reads, clock } = self;
+        if let Poll::Ready(filled) = reads.poll(side, cx, |cx| flight.poll_fill(cx)) {
+            clock.leave(side);
+            if let (Filled::Ended(end, error), Phase::Running(handshake)) = (filled, phase) {
+                let unfinished = handshake.transport_ended(end, &flight.input);
+                let refusal = flight.refusal(end, error, unfinished);
+                self.refuse(refusal);
+            }
             return Poll::Ready(());
         }
         // Last, so that what can be done at once is done however late.
-        let late = ready!(self.poll_late(side, cx));
-        self.handshaking.fail(late);
-        self.reads.leave(side);
+        let late = ready!(poll_late(flight, clock, side, cx));
+        reads.leave(side);
+        self.refuse(late);
         Poll::Ready(())
     }
+}
 
-    /// The alert that says why goes out before the failure is answered, within the deadline.
-    fn poll_last_word(&mut self, side: Side, cx: &Context<'_>) -> Poll<()> {
-        if self.poll_send(side, cx).is_pending() {
-            ready!(self.poll_late(side, cx));
-        }
-        Poll::Ready(())
+fn poll_late<T: AsyncRead + AsyncWrite + Unpin>(
+    flight: &mut Flight<T>,
+    clock: &Link,
+    side: Side,
+    cx: &Context<'_>,
+) -> Poll<Refusal> {
+    clock.poll(side, cx, |cx| flight.poll_late(cx))
+}
+
+/// The alert that says why is sent before the failure is returned, within the deadline.
+fn poll_last_word<T: AsyncRead + AsyncWrite + Unpin>(
+    flight: &mut Flight<T>,
+    clock: &Link,
+    side: Side,
+    cx: &Context<'_>,
+) -> Poll<()> {
+    if flight.poll_send(side, cx).is_pending() {
+        ready!(poll_late(flight, clock, side, cx));
     }
+    Poll::Ready(())
 }

@@ -116,29 +116,39 @@
 mod accept;
 mod buffers;
 pub mod client;
+mod clock;
 mod close;
 mod close_on_shutdown;
 mod connect;
+#[cfg(feature = "early-data")]
 mod early;
 pub mod ending;
 mod error;
+mod failure;
+mod flight;
 mod handshake;
 mod lazy;
 mod link;
+mod outbox;
 mod reading;
+mod send_queue;
 pub mod server;
+mod shared;
 mod split;
 mod stream;
-mod writing;
+mod sync;
+mod transport;
+mod turn;
 
 pub use accept::{Accept, TlsAcceptor};
-pub use close::{EndTlsError, EndTlsFault, Ended, Linger};
+pub use close::{EndTlsError, EndTlsFault, Ended, Linger, linger};
 pub use close_on_shutdown::{CloseOnShutdown, WhenEnded};
 pub use closenotify_core::{
     AlertDescription, Deadline, HandshakeError, ReceivedEnding, SendError, SentEnding, SessionFacts, TruncatedAt,
     Violation, find_source, io_kind_word,
 };
 pub use connect::{Connect, TlsConnector};
+#[cfg(feature = "early-data")]
 pub use early::{AcceptEarly, EarlyStream};
 pub use error::{ReadError, WriteError, is_reset, is_truncation, is_write_after_close};
 pub use handshake::Fallible;
@@ -148,3 +158,4 @@ pub use reading::Truncation;
 pub use rustls;
 pub use split::{ReadHalf, ReuniteError, SplitTransport, WriteHalf};
 pub use stream::TlsStream;
+pub use transport::Splittable;

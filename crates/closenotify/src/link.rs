@@ -1,12 +1,13 @@
-//! What the two directions of a stream must tell each other: who waits for the transport to take bytes, and that it was
-//! reset.
+//! What the two sides of a session share without a lock around the transport: who waits for the outgoing queue, what
+//! receiving made us owe, and whether a write found the connection reset.
 //!
-//! The transport keeps one waker for writing. Two may wait for it: the writer, and a reader that owes the peer bytes (the
-//! answer to a KeyUpdate, an alert). So the transport is always polled for writing with a waker of ours that wakes both,
-//! each from a slot of its own, and neither can replace the other's.
+//! A transport keeps one waker for writing, and two sides may wait for it: the writer, and a reader that must not park
+//! over an outbox that the transport would take. So the transport is always polled for writing with a waker of ours that
+//! wakes both, each from its own slot, and neither can replace the other's.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+use closenotify_core::SenderOwes;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Who polls the transport for writing.
@@ -14,7 +15,7 @@ use std::task::{Context, Poll, Wake, Waker};
 pub(crate) enum Side {
     /// The owner of the sending half.
     Writer,
-    /// The receiving half, which owes the peer bytes.
+    /// The receiving half, which drains what the writer left and what receiving made us owe.
     Reader,
 }
 
@@ -27,29 +28,40 @@ impl Side {
     }
 }
 
-#[derive(Debug)]
 pub(crate) struct Link {
     inner: Arc<Inner>,
     /// Made once of `inner`, so that the transport sees the same waker each time.
     waker: Waker,
 }
 
-#[derive(Debug, Default)]
 struct Inner {
     writer: Slot,
     reader: Slot,
+    owed: Mutex<SenderOwes>,
+    /// Whether `owed` holds anything. Set after it, cleared before it is emptied.
+    owes: AtomicBool,
+    /// Whether the outbox may hold something. Only who holds the outbox changes it: set before the transport is polled, so
+    /// that a reader that stands and then sees it clear is woken by whatever comes later.
+    busy: AtomicBool,
     reset: AtomicBool,
 }
 
 impl Link {
     pub(crate) fn new() -> Self {
-        let inner = Arc::<Inner>::default();
+        let inner = Arc::new(Inner {
+            writer: Slot::new(),
+            reader: Slot::new(),
+            owed: Mutex::new(SenderOwes::default()),
+            owes: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
+            reset: AtomicBool::new(false),
+        });
         Self { waker: Waker::from(Arc::clone(&inner)), inner }
     }
 
-    /// Polls the transport for writing, by way of `poll`, on behalf of `side`. While the answer is pending `cx`'s waker
-    /// stays in the side's slot; else the slot is empty, and the other side is woken if it waits: a transport that has
-    /// answered need not wake anybody any more.
+    /// Polls the transport for writing, by way of `poll`, on behalf of `side`. While the result is pending, `cx`'s waker
+    /// stays in the side's slot. Otherwise the slot is empty, and the other side is woken if it waits: a transport that
+    /// returned `Ready` need not wake anybody any more.
     pub(crate) fn poll<T>(
         &self,
         side: Side,
@@ -65,9 +77,15 @@ impl Link {
         polled
     }
 
-    /// Puts `cx`'s waker into the side's slot.
+    /// Puts `cx`'s waker into the side's slot: it waits, and is woken by the transport or by the other side.
     pub(crate) fn wait(&self, side: Side, cx: &Context<'_>) {
-        self.inner.slot(side).set(cx.waker());
+        self.inner.slot(side).set(cx.waker(), true);
+    }
+
+    /// Puts the waker of a reader that parks into its slot: it has nothing to send, but is woken by the transport in case
+    /// the writer leaves something behind and goes.
+    pub(crate) fn stand(&self, cx: &Context<'_>) {
+        self.inner.slot(Side::Reader).set(cx.waker(), false);
     }
 
     /// Empties the side's slot: it does not wait any more, or is gone.
@@ -75,20 +93,52 @@ impl Link {
         drop(self.inner.slot(side).take());
     }
 
-    /// Wakes the side if it waits.
+    /// Wakes the side if it waits. A reader that only stands stays where it is.
     pub(crate) fn wake(&self, side: Side) {
-        if let Some(waker) = self.inner.slot(side).take() {
+        if let Some(waker) = self.inner.slot(side).take_waiting() {
             waker.wake();
         }
     }
 
-    /// Notes that a write found the transport reset. The kernel tells it once: a read behind it may answer an end that
-    /// looks clean.
+    /// Adds what receiving made us owe.
+    pub(crate) fn owe(&self, owes: SenderOwes) {
+        if owes.is_nothing() {
+            return;
+        }
+        lock(&self.inner.owed).merge(owes);
+        self.inner.owes.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether anything is owed.
+    pub(crate) fn owes(&self) -> bool {
+        self.inner.owes.load(Ordering::SeqCst)
+    }
+
+    /// Takes what is owed, for the sender.
+    pub(crate) fn take_owed(&self) -> Option<SenderOwes> {
+        if !self.inner.owes.swap(false, Ordering::SeqCst) {
+            return None;
+        }
+        Some(std::mem::take(&mut *lock(&self.inner.owed)))
+    }
+
+    /// Says whether the outbox may hold something. Only for who holds the outbox.
+    pub(crate) fn set_busy(&self, busy: bool) {
+        self.inner.busy.store(busy, Ordering::SeqCst);
+    }
+
+    /// Whether there may be something to send. A reader that parks must [`stand`](Self::stand) before it asks.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.inner.busy.load(Ordering::SeqCst) || self.owes()
+    }
+
+    /// Notes that a write found the connection reset. The kernel reports it once: a read after it may see an end that looks
+    /// clean.
     pub(crate) fn note_reset(&self) {
         self.inner.reset.store(true, Ordering::Release);
     }
 
-    /// Whether a write found the transport reset.
+    /// Whether a write found the connection reset.
     pub(crate) fn was_reset(&self) -> bool {
         self.inner.reset.load(Ordering::Acquire)
     }
@@ -109,28 +159,50 @@ impl Wake for Inner {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        for slot in [&self.writer, &self.reader] {
-            if let Some(waker) = slot.take() {
-                waker.wake();
-            }
+        let (writer, reader) = (self.writer.take(), self.reader.take());
+        // One task on both sides is woken once.
+        let reader = reader.filter(|reader| !writer.as_ref().is_some_and(|writer| writer.will_wake(reader)));
+        for waker in [writer, reader].into_iter().flatten() {
+            waker.wake();
         }
     }
 }
 
 /// At most one waker.
-#[derive(Debug, Default)]
-struct Slot(Mutex<Option<Waker>>);
+struct Slot(Mutex<Option<Waiter>>);
+
+struct Waiter {
+    waker: Waker,
+    /// Whether it waits for the outbox, and does not only stand by.
+    waits: bool,
+}
 
 impl Slot {
-    fn set(&self, waker: &Waker) {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    fn set(&self, waker: &Waker, waits: bool) {
+        let mut slot = lock(&self.0);
         match &mut *slot {
-            Some(held) => held.clone_from(waker),
-            None => *slot = Some(waker.clone()),
+            Some(held) => {
+                held.waker.clone_from(waker);
+                held.waits = waits;
+            }
+            None => *slot = Some(Waiter { waker: waker.clone(), waits }),
         }
     }
 
     fn take(&self) -> Option<Waker> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.0).take().map(|waiter| waiter.waker)
     }
+
+    fn take_waiting(&self) -> Option<Waker> {
+        lock(&self.0).take_if(|waiter| waiter.waits).map(|waiter| waiter.waker)
+    }
+}
+
+/// Nothing here panics while it holds a lock but a waker's clone, after which what is held is still what it was.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

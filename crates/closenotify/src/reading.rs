@@ -1,47 +1,50 @@
-//! The receiving direction over a transport: fills the core's input, delivers plaintext, answers the ending.
+//! The receiving direction over a transport: fills the core's input, delivers plaintext, returns the ending.
 //!
-//! It polls the transport for reading only. What receiving makes us owe the peer it reports; who writes that is the
-//! business of the stream around it.
+//! It polls the transport for reading only. What receiving makes us owe the peer goes to the [`Link`]; the outbox sends it.
 
-use crate::buffers::{BufferLimit, PLAIN_MAX, RECORD_MAX};
+use crate::buffers::{self, BufferLimit, RECORD_MAX, SCRAP};
 use crate::error::ReadError;
+use crate::failure::Failure;
 use crate::link::Link;
-use bytes::{Buf as _, BufMut, BytesMut};
-use closenotify_core::{Read, ReceivedEnding, Receiver, SenderOwes, TransportEnd};
+use bytes::{BufMut, BytesMut};
+use closenotify_core::{Read, ReceivedEnding, Receiver, TransportEnd, TruncatedAt};
+use std::fmt;
 use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// What a missing `close_notify` is to the reader. The ending is recorded either way.
+/// How a missing `close_notify` is reported to the reader. The ending is recorded either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Truncation {
-    /// A read fails with [`UnexpectedEof`](io::ErrorKind::UnexpectedEof): the right answer wherever the end of the stream
-    /// is the end of the message.
+    /// The read fails with [`UnexpectedEof`](io::ErrorKind::UnexpectedEof): right wherever the end of the stream is the end of
+    /// the message.
     #[default]
     Error,
-    /// A read answers an ordinary end: for protocols that frame their own messages, and notice what is missing. Only a
-    /// connection that ended between two records is taken so; inside a record data is known to be missing.
+    /// The read returns an ordinary end of file: for protocols that frame their own messages and notice what is missing.
+    /// Only a connection that ended between two records is reported so. Inside a record data is known to be missing, and the
+    /// read fails.
     AsEof,
 }
 
-#[derive(Debug)]
 pub(crate) struct Reading {
     receiver: Receiver,
+    /// Ciphertext, after the plaintext of a record that is opened and not consumed.
     input: BytesMut,
-    /// Plaintext taken for [`AsyncBufRead`](tokio::io::AsyncBufRead) and not consumed yet.
-    plain: BytesMut,
     truncation: Truncation,
     limit: BufferLimit,
     /// How many bytes the transport has given.
     arrived: u64,
-    /// Whether the peer waits for bytes that the sender must write.
-    owes: bool,
+    /// How many bytes after the peer's close_notify were discarded.
+    discarded_trailing: u64,
+    /// Why reading the transport failed, if it did.
+    failure: Option<Failure>,
 }
 
 impl Reading {
     pub(crate) fn new(receiver: Receiver, input: BytesMut, truncation: Truncation, limit: BufferLimit) -> Self {
-        let mut reading = Self { receiver, input, plain: BytesMut::new(), truncation, limit, arrived: 0, owes: false };
+        let mut reading = Self { receiver, input, truncation, limit, arrived: 0, discarded_trailing: 0, failure: None };
         reading.rest();
         reading
     }
@@ -54,15 +57,9 @@ impl Reading {
         cx: &mut Context<'_>,
         out: &mut impl BufMut,
     ) -> Poll<io::Result<()>> {
-        if !self.plain.is_empty() {
-            let length = self.plain.len().min(out.remaining_mut());
-            out.put_slice(&self.plain[..length]);
-            self.consume(length);
-            return Poll::Ready(Ok(()));
-        }
         loop {
-            let (read, SenderOwes(owes)) = self.receiver.read(&mut self.input, out);
-            self.owes |= owes;
+            let (read, owes) = self.receiver.read(&mut self.input, out);
+            link.owe(owes);
             if self.input.is_empty() {
                 // Nobody may read again for long.
                 self.rest();
@@ -75,36 +72,41 @@ impl Reading {
         }
     }
 
-    /// Plaintext without a copy into the caller's buffer: empty at the end only.
+    /// Opens a record, in place: [`buffer`](Self::buffer) is empty at the end only.
     pub(crate) fn poll_fill_buf<R: AsyncRead + Unpin>(
         &mut self,
         io: &mut R,
         link: &Link,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.plain.is_empty() {
-            let mut out = std::mem::take(&mut self.plain).limit(PLAIN_MAX);
-            let polled = self.poll_read(io, link, cx, &mut out);
-            self.plain = out.into_inner();
-            ready!(polled)?;
+        loop {
+            let (read, owes) = self.receiver.open(&mut self.input);
+            link.owe(owes);
+            match read {
+                Read::Data(_) => return Poll::Ready(Ok(())),
+                Read::Ended => {
+                    self.rest();
+                    return Poll::Ready(self.end());
+                }
+                Read::NeedInput => ready!(self.poll_fill_input(io, link, cx)),
+            }
         }
-        Poll::Ready(Ok(()))
     }
 
-    /// What [`poll_fill_buf`](Self::poll_fill_buf) has got.
+    /// The plaintext that [`poll_fill_buf`](Self::poll_fill_buf) has opened.
     pub(crate) fn buffer(&self) -> &[u8] {
-        &self.plain
+        self.receiver.plaintext(&self.input)
     }
 
     pub(crate) fn consume(&mut self, amount: usize) {
-        self.plain.advance(amount);
-        if self.plain.is_empty() {
-            self.plain = BytesMut::new();
+        self.receiver.consume(&mut self.input, amount);
+        if self.input.is_empty() {
+            self.rest();
         }
     }
 
-    /// Reads on and throws away, decrypting while the half is open, until the transport ends or `budget` bytes were
-    /// thrown away.
+    /// Reads on and discards, decrypting while the half is open, until the transport ends or `budget` bytes were
+    /// discarded.
     pub(crate) fn poll_discard<R: AsyncRead + Unpin>(
         &mut self,
         io: &mut R,
@@ -113,41 +115,43 @@ impl Reading {
         discarded: &mut u64,
         budget: u64,
     ) -> Poll<()> {
-        *discarded += self.plain.len() as u64;
-        self.plain = BytesMut::new();
-        while *discarded < budget {
-            if self.receiver.ending().is_none() {
-                let mut scrap = BytesMut::new().limit(PLAIN_MAX);
-                let _ended = ready!(self.poll_read(io, link, cx, &mut scrap));
-                *discarded += scrap.get_ref().len() as u64;
-                continue;
-            }
-            // Behind an ending inside TLS there are raw bytes, whatever they look like; behind the transport's, nothing.
-            if !matches!(
-                self.receiver.ending(),
-                Some(ReceivedEnding::CloseNotify { .. } | ReceivedEnding::Alert(_) | ReceivedEnding::Violation(_))
-            ) {
+        loop {
+            let opened = self.buffer().len();
+            *discarded += opened as u64;
+            self.consume(opened);
+            if *discarded >= budget {
                 return Poll::Ready(());
             }
-            if !self.input.is_empty() {
-                *discarded += std::mem::take(&mut self.input).len() as u64;
-                continue;
-            }
-            let mut scrap = BytesMut::with_capacity(PLAIN_MAX);
-            match ready!(poll_read_buf(io, cx, &mut scrap)) {
-                Ok(read @ 1..) => {
-                    self.arrived += read as u64;
-                    *discarded += read as u64;
+            match self.receiver.ending() {
+                None => {
+                    if let Err(error) = ready!(self.poll_fill_buf(io, link, cx)) {
+                        self.put_back(error);
+                    }
                 }
-                Ok(0) | Err(_) => return Poll::Ready(()),
+                // After an ending inside TLS there are raw bytes, whatever they look like.
+                Some(ReceivedEnding::CloseNotify | ReceivedEnding::Alert(_) | ReceivedEnding::Violation(_)) => {
+                    if self.input.is_empty() {
+                        ready!(self.poll_scrap(io, cx));
+                    }
+                    if self.input.is_empty() {
+                        return Poll::Ready(());
+                    }
+                    *discarded += self.input.len() as u64;
+                    if let Some(ReceivedEnding::CloseNotify) = self.receiver.ending() {
+                        self.discarded_trailing += self.input.len() as u64;
+                    }
+                    self.input.clear();
+                    self.rest();
+                }
+                // After the transport's own end there is nothing.
+                Some(_) => return Poll::Ready(()),
             }
         }
-        Poll::Ready(())
     }
 
     pub(crate) fn received_ending(&self) -> Option<&ReceivedEnding> {
         // While plaintext waits, the end has not been seen yet.
-        self.receiver.ending().filter(|_| self.plain.is_empty())
+        self.receiver.ending().filter(|_| self.buffer().is_empty())
     }
 
     /// Records that we gave up, unless an ending is recorded already.
@@ -156,7 +160,29 @@ impl Reading {
         self.receiver.ending().cloned().unwrap_or(ReceivedEnding::Abandoned)
     }
 
-    /// The raw bytes behind the end of TLS.
+    /// Keeps an error that a read returned for whoever is told of it.
+    pub(crate) fn put_back(&mut self, error: io::Error) {
+        if let Some(failure) = &mut self.failure {
+            *failure = Failure::new(error);
+        }
+    }
+
+    /// The transport's error, when reading it failed.
+    pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
+        self.failure.as_mut().map(Failure::error)
+    }
+
+    /// How many bytes of the transport were read after the peer's close_notify so far.
+    pub(crate) fn trailing(&self) -> u64 {
+        match self.receiver.ending() {
+            Some(ReceivedEnding::CloseNotify) => {
+                self.discarded_trailing + self.receiver.unopened(&self.input).len() as u64
+            }
+            _ => 0,
+        }
+    }
+
+    /// The raw bytes after the end of TLS.
     pub(crate) fn into_trailing(self) -> BytesMut {
         self.input
     }
@@ -166,15 +192,8 @@ impl Reading {
         self.arrived
     }
 
-    pub(crate) fn owes(&mut self) -> &mut bool {
-        &mut self.owes
-    }
-
-    pub(crate) fn receiver(&self) -> &Receiver {
-        &self.receiver
-    }
-
     /// What is left of a server's early data, as far as there is room.
+    #[cfg(feature = "early-data")]
     pub(crate) fn read_early(&mut self, out: &mut impl BufMut) {
         let _ = self.receiver.read_early(out);
     }
@@ -183,15 +202,16 @@ impl Reading {
         self.truncation = truncation;
     }
 
-    fn end(&self) -> io::Result<()> {
-        match self.receiver.ending() {
-            Some(ReceivedEnding::CloseNotify { .. }) | None => Ok(()),
-            Some(ReceivedEnding::Truncated { at: closenotify_core::TruncatedAt::Boundary })
+    fn end(&mut self) -> io::Result<()> {
+        match (self.receiver.ending(), &mut self.failure) {
+            (Some(ReceivedEnding::CloseNotify) | None, _) => Ok(()),
+            (Some(ReceivedEnding::Truncated { at: TruncatedAt::Boundary }), _)
                 if self.truncation == Truncation::AsEof =>
             {
                 Ok(())
             }
-            Some(ending) => Err(ReadError::io(ending)),
+            (Some(ReceivedEnding::Reset | ReceivedEnding::Failed(_)), Some(failure)) => Err(failure.error()),
+            (Some(ending), _) => Err(ReadError::io(ending)),
         }
     }
 
@@ -205,39 +225,69 @@ impl Reading {
             }
             Poll::Ready(Ok(0)) if link.was_reset() => TransportEnd::Reset,
             Poll::Ready(Ok(0)) => TransportEnd::Eof,
-            Poll::Ready(Err(error)) => TransportEnd::from(error.kind()),
+            Poll::Ready(Err(error)) => {
+                let kind = error.kind();
+                self.failure = Some(Failure::new(error));
+                TransportEnd::from(kind)
+            }
             Poll::Pending => {
                 self.rest();
                 return Poll::Pending;
             }
         };
         self.receiver.transport_ended(end, &self.input);
-        self.input = BytesMut::new();
+        self.input.clear();
+        self.rest();
         Poll::Ready(())
+    }
+
+    /// Reads raw bytes, to be discarded. The input stays empty when there are no more.
+    fn poll_scrap<R: AsyncRead + Unpin>(&mut self, io: &mut R, cx: &mut Context<'_>) -> Poll<()> {
+        self.input = buffers::take(SCRAP);
+        match poll_read_buf(io, cx, &mut self.input) {
+            Poll::Ready(read) => {
+                self.arrived += read.unwrap_or_default() as u64;
+                Poll::Ready(())
+            }
+            Poll::Pending => {
+                self.rest();
+                Poll::Pending
+            }
+        }
     }
 
     /// Makes room for the rest of the record that the input begins with, and where the limit allows for one more.
     fn make_room(&mut self) {
         let (length, most) = (self.input.len(), self.limit.input_max());
         if self.input.capacity() < most.min(length + RECORD_MAX) {
-            // Growing in place would take more than asked for.
-            let mut input = BytesMut::with_capacity(most);
+            let mut input = buffers::take(most);
             input.extend_from_slice(&self.input);
-            self.input = input;
+            buffers::give(std::mem::replace(&mut self.input, input));
         }
     }
 
-    /// Gives buffers back while there is nothing to read.
+    /// Gives the buffer back while there is nothing to read.
     fn rest(&mut self) {
-        if self.input.len() <= KEPT_AT_REST {
+        if self.input.len() <= KEPT_AT_REST && self.input.capacity() > KEPT_AT_REST {
             // An exact copy of the part of a record that is there; nothing at all where there is none.
-            self.input = BytesMut::from(&self.input[..]);
-            self.receiver.shrink();
+            let kept = BytesMut::from(&self.input[..]);
+            buffers::give(std::mem::replace(&mut self.input, kept));
         }
     }
 }
 
-fn poll_read_buf<R: AsyncRead + Unpin>(
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reading")
+            .field("unread_bytes", &self.buffer().len())
+            .field("ciphertext_bytes", &self.receiver.unopened(&self.input).len())
+            .field("truncation", &self.truncation)
+            .field("ending", &self.receiver.ending())
+            .finish()
+    }
+}
+
+pub(crate) fn poll_read_buf<R: AsyncRead + Unpin>(
     io: &mut R,
     cx: &mut Context<'_>,
     buf: &mut BytesMut,
@@ -249,108 +299,4 @@ fn poll_read_buf<R: AsyncRead + Unpin>(
 const KEPT_AT_REST: usize = 4096;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::writing::Writing;
-    use closenotify_core::{Handshake, Progress, Session};
-    use std::io::IoSlice;
-    use testkit::certs::{Authority, TlsVersion};
-    use testkit::executor::CountingWaker;
-    use testkit::transport::{ReadStep, Scripted};
-
-    fn sessions(version: TlsVersion) -> (Session, Session) {
-        let authority = Authority::new();
-        let name = "localhost".try_into().expect("a name");
-        let mut client = Handshake::client(authority.client_config(version), name).expect("a configuration");
-        let mut server = Handshake::server(authority.server_config(version)).expect("a configuration");
-        let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
-        loop {
-            client.take_output(&mut to_server);
-            let at_server = server.advance(&mut to_server).expect("a good peer");
-            server.take_output(&mut to_client);
-            let at_client = client.advance(&mut to_client).expect("a good peer");
-            if (at_client, at_server) == (Progress::Complete, Progress::Complete) {
-                return (client.into_session(), server.into_session());
-            }
-        }
-    }
-
-    #[test]
-    fn a_session_at_rest_holds_no_buffers() {
-        for version in TlsVersion::EACH {
-            let (client, server) = sessions(version);
-            let mut peer = client.sender;
-            let (mut io, wire) = Scripted::new([]);
-            let link = Link::new();
-            let waker = CountingWaker::new();
-            let mut reading = Reading::new(server.receiver, BytesMut::new(), Truncation::Error, BufferLimit::default());
-            let mut writing = Writing::new(server.sender, BufferLimit::default());
-            let big = vec![1; 64 * 1024];
-            for round in 0..3 {
-                let mut bytes = BytesMut::new();
-                peer.write(&[IoSlice::new(&big)], &mut bytes).expect("open");
-                wire.push_data(bytes.to_vec());
-                let mut got = 0;
-                while got < big.len() {
-                    // One round each way of reading.
-                    let mut out = BytesMut::with_capacity(big.len()).limit(big.len());
-                    waker.with_context(|cx| {
-                        if round == 1 {
-                            assert!(reading.poll_fill_buf(&mut io, &link, cx).is_ready());
-                            got += reading.buffer().len();
-                            reading.consume(reading.buffer().len());
-                        } else {
-                            assert!(reading.poll_read(&mut io, &link, cx, &mut out).is_ready());
-                            got += out.get_ref().len();
-                        }
-                    });
-                }
-                waker.with_context(|cx| {
-                    assert!(reading.poll_fill_buf(&mut io, &link, cx).is_pending());
-                    assert!(writing.poll_write(&mut io, &link, cx, &[IoSlice::new(&big)]).is_ready());
-                    assert!(writing.poll_flush(&mut io, &link, cx).is_ready());
-                });
-                assert_eq!((reading.input.capacity(), reading.plain.capacity()), (0, 0), "{version:?} {round}");
-                assert_eq!(writing.held(), 0);
-            }
-            // The beginning of a record, and only that.
-            let mut bytes = BytesMut::new();
-            peer.write(&[IoSlice::new(b"hello")], &mut bytes).expect("open");
-            wire.push_data(&bytes[..9]);
-            waker.with_context(|cx| assert!(reading.poll_fill_buf(&mut io, &link, cx).is_pending()));
-            assert_eq!((reading.input.len(), reading.plain.capacity()), (9, 0));
-            assert!(reading.input.capacity() <= 64, "{}", reading.input.capacity());
-            wire.push_read(ReadStep::Eof);
-            waker.with_context(|cx| assert!(reading.poll_fill_buf(&mut io, &link, cx).is_ready()));
-            assert_eq!((reading.input.capacity(), reading.plain.capacity()), (0, 0));
-        }
-    }
-
-    /// Whatever a peer sends and however it is cut, the input holds one read of the transport and part of a record.
-    #[test]
-    fn the_input_is_bounded() {
-        let (client, server) = sessions(TlsVersion::V13);
-        let mut peer = client.sender;
-        let (mut io, wire) = Scripted::new([]);
-        let (link, waker) = (Link::new(), CountingWaker::new());
-        let mut receiver = Some(server.receiver);
-        for limit in [BufferLimit::default(), BufferLimit::new(0)] {
-            let given = receiver.take().expect("given back by the round before");
-            let mut reading = Reading::new(given, BytesMut::new(), Truncation::Error, limit);
-            let mut bytes = BytesMut::new();
-            for length in [64 * 1024, 1, 10_000, 20_000, 3].repeat(10) {
-                peer.write(&[IoSlice::new(&vec![1; length])], &mut bytes).expect("open");
-            }
-            wire.push_data(bytes.to_vec());
-            let mut polled = Poll::Ready(Ok(()));
-            while polled.is_ready() {
-                polled = waker.with_context(|cx| {
-                    let mut some = [0; 1000];
-                    reading.poll_read(&mut io, &link, cx, &mut &mut some[..])
-                });
-                assert!(reading.input.capacity() <= limit.input_max(), "{}", reading.input.capacity());
-            }
-            receiver = Some(reading.receiver);
-        }
-    }
-}
+mod tests;

@@ -21,7 +21,6 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 /// message is unfinished. Dropping it never waits and never blocks; it closes the transport, and where the transport is a
 /// socket with data unread, its kernel answers with a reset that may destroy what was sent last.
 /// [`close`](Self::close) is the way to lose nothing.
-#[derive(Debug)]
 pub struct TlsStream<T>(pub(crate) Stream<T>);
 
 stream_methods!(Server);

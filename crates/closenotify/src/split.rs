@@ -1,26 +1,27 @@
 //! Two halves for two tasks, each with its own half of the transport.
 //!
-//! The halves share the session's lock, which is held for CPU work only (in the core), and the place where the transport's
-//! write half lies. That place is never waited for with a blocked thread while the transport is polled: who finds it taken
-//! leaves a mark and its waker, and who lets go looks for the mark.
+//! The receiving half owns its decryption and never waits for the other. What the halves share is the outbox, with the
+//! transport's write half: they take turns at it ([`Shared`]), and no thread is ever blocked while the transport is polled.
 
 use crate::link::{Link, Side};
-use crate::reading::Reading;
+use crate::outbox::{Extent, Outbox};
+use crate::reading::{Reading, Truncation};
+use crate::shared::{Outgoing, Shared};
 use crate::stream::{Stream, TlsStream};
-use crate::writing::{Extent, Writing};
 use crate::{client, server};
-use closenotify_core::{ReceivedEnding, SentEnding, SessionFacts};
+use closenotify_core::{Exporter, ReceivedEnding, SentEnding, SessionFacts};
 use std::error::Error;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
-use tokio::net::{TcpStream, UnixStream, tcp, unix};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 /// A transport that splits into a half for reading and a half for writing, each usable in a task of its own.
+///
+/// Tokio's `TcpStream`, `UnixStream` and `DuplexStream` do. Any other transport does inside a
+/// [`Splittable`](crate::Splittable).
 ///
 /// Dropping the write half must end the transport's sending direction, as Tokio's owned halves do, or at least send no more.
 pub trait SplitTransport: AsyncRead + AsyncWrite + Unpin + Sized {
@@ -39,8 +40,8 @@ pub trait SplitTransport: AsyncRead + AsyncWrite + Unpin + Sized {
 
 /// The receiving half of a session, with its half of the transport.
 ///
-/// It writes what receiving makes us owe the peer (the answer to a KeyUpdate, a fatal alert) whenever the writer is not at
-/// it, also when the writer is never polled.
+/// When it is polled it sends what receiving makes us owe the peer (the reply to a KeyUpdate, a fatal alert), and what the
+/// writer left unsent, also when the writer is never polled again.
 ///
 /// Dropping it gives up receiving (the ending would be `Abandoned`); the sending half goes on. What the peer still sends
 /// stays unread in the transport, and a TCP socket closed over unread data is reset by its kernel: to lose nothing, keep
@@ -48,19 +49,25 @@ pub trait SplitTransport: AsyncRead + AsyncWrite + Unpin + Sized {
 pub struct ReadHalf<T: SplitTransport> {
     io: T::ReadHalf,
     reading: Reading,
-    shared: ReaderShare<T>,
+    shared: ReaderShare<T::WriteHalf>,
     facts: SessionFacts,
+    exporter: Exporter,
+    /// Whether the reader's waker stands by for the outbox.
+    stands: bool,
+    send_queue: Option<fn(&T) -> Option<u64>>,
     role: Role,
 }
 
 /// The sending half of a session, with its half of the transport.
 ///
-/// Dropping it while it is open is an abort: what the transport has not taken is thrown away, no close_notify is sent, and
+/// Dropping it while it is open is an abort: what the transport has not taken is discarded, no close_notify is sent, and
 /// the transport's sending direction ends, so that the peer can tell that the message is unfinished. The receiving half goes
 /// on.
 pub struct WriteHalf<T: SplitTransport> {
+    /// The ending of the half, once it has one: to be asked for without a turn.
+    sent: Arc<OnceLock<SentEnding>>,
     /// `None` only while it is taken apart.
-    shared: Option<Arc<Shared<T>>>,
+    shared: Option<Arc<Shared<Place<T::WriteHalf>>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,22 +78,18 @@ pub(crate) enum Role {
 
 pub(crate) fn split<T: SplitTransport>(stream: Stream<T>, role: Role) -> (ReadHalf<T>, WriteHalf<T>) {
     let (read, write) = stream.io.split();
-    let shared = Arc::new(Shared {
-        sent: stream.writing.sent_ending().cloned().map(OnceLock::from).unwrap_or_default(),
-        place: Mutex::new(Place { io: Some(write), writing: stream.writing }),
-        link: stream.link,
-        writer_gone: AtomicBool::new(false),
-        writer_turned_away: AtomicBool::new(false),
-        reader_turned_away: AtomicBool::new(false),
-    });
-    let write_half = WriteHalf { shared: Some(Arc::clone(&shared)) };
+    let sent = stream.outbox.sent_ending().cloned().map(OnceLock::from).unwrap_or_default();
+    let place = Place { io: Some(write), outbox: stream.outbox, sent: Arc::new(sent) };
+    let sent = Arc::clone(&place.sent);
+    let shared = Arc::new(Shared::new(place, stream.link));
+    let write_half = WriteHalf { shared: Some(Arc::clone(&shared)), sent };
+    let Stream { reading, facts, exporter, stands, send_queue, .. } = stream;
     let shared = ReaderShare(shared);
-    (ReadHalf { io: read, reading: stream.reading, shared, facts: stream.facts, role }, write_half)
+    (ReadHalf { io: read, reading, shared, facts, exporter, stands, send_queue, role }, write_half)
 }
 
 impl<T: SplitTransport> ReadHalf<T> {
-    /// How the half ended; `None` while it is open or plaintext in front of the end is unread. Once there, it never
-    /// changes.
+    /// How the half ended; `None` while it is open or plaintext before the end is unread. Once there, it never changes.
     pub fn received_ending(&self) -> Option<&ReceivedEnding> {
         self.reading.received_ending()
     }
@@ -101,14 +104,24 @@ impl<T: SplitTransport> ReadHalf<T> {
     ///
     /// # Errors
     ///
-    /// When `output` is empty or longer than the exporter can fill, or a fatal error ended the session.
+    /// When `output` is empty or longer than the exporter can fill.
     pub fn export_keying_material<B: AsMut<[u8]>>(
         &self,
         output: B,
         label: &[u8],
         context: Option<&[u8]>,
     ) -> Result<B, rustls::Error> {
-        self.reading.receiver().export_keying_material(output, label, context)
+        self.exporter.export(output, label, context)
+    }
+
+    /// The transport's half for reading. For a `TcpStream` it has `peer_addr` and its like.
+    pub fn get_ref(&self) -> &T::ReadHalf {
+        &self.io
+    }
+
+    /// Sets how a missing close_notify is reported to the reader.
+    pub fn set_truncation(&mut self, truncation: Truncation) {
+        self.reading.set_truncation(truncation);
     }
 
     /// Puts the two halves of one session together again.
@@ -121,25 +134,18 @@ impl<T: SplitTransport> ReadHalf<T> {
         if !write.shared.as_ref().is_some_and(|shared| Arc::ptr_eq(shared, &self.shared.0)) {
             return Err(ReuniteError(self, write));
         }
-        let Self { io, reading, shared: reader_share, facts, role } = self;
+        let Self { io, reading, shared: reader_share, facts, exporter, stands, send_queue, role } = self;
         // The two halves hold the only two references.
         let shared = write.shared.take().expect("it was there a moment ago");
         drop(reader_share);
         let shared = Arc::into_inner(shared).expect("the halves hold the only references");
-        let place = shared.place.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let write = place.io.expect("only dropping the write half takes the transport away");
-        let stream = Stream { io: T::reunite(io, write), reading, writing: place.writing, link: shared.link, facts };
+        let (Place { io: write, outbox, .. }, link) = shared.into_parts();
+        let write = write.expect("only dropping the write half takes the transport away");
+        let stream = Stream { io: T::reunite(io, write), reading, outbox, link, facts, exporter, stands, send_queue };
         Ok(match role {
             Role::Client => client::TlsStream(stream).into(),
             Role::Server => server::TlsStream(stream).into(),
         })
-    }
-
-    fn pay_owed(&mut self, cx: &Context<'_>) {
-        if *self.reading.owes() {
-            let paid = self.shared.0.poll(Side::Reader, cx, |io, writing, link, cx| writing.poll_flush(io, link, cx));
-            *self.reading.owes() = paid.is_pending();
-        }
     }
 }
 
@@ -149,8 +155,8 @@ impl<T: SplitTransport> AsyncRead for ReadHalf<T> {
             return Poll::Ready(Ok(()));
         }
         let this = self.get_mut();
-        let polled = this.reading.poll_read(&mut this.io, &this.shared.0.link, cx, buf);
-        this.pay_owed(cx);
+        let polled = this.reading.poll_read(&mut this.io, this.shared.0.link(), cx, buf);
+        serve(&this.shared.0, cx, polled.is_pending(), &mut this.stands);
         polled
     }
 }
@@ -158,8 +164,8 @@ impl<T: SplitTransport> AsyncRead for ReadHalf<T> {
 impl<T: SplitTransport> AsyncBufRead for ReadHalf<T> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        let polled = this.reading.poll_fill_buf(&mut this.io, &this.shared.0.link, cx);
-        this.pay_owed(cx);
+        let polled = this.reading.poll_fill_buf(&mut this.io, this.shared.0.link(), cx);
+        serve(&this.shared.0, cx, polled.is_pending(), &mut this.stands);
         ready!(polled)?;
         Poll::Ready(Ok(this.reading.buffer()))
     }
@@ -172,10 +178,7 @@ impl<T: SplitTransport> AsyncBufRead for ReadHalf<T> {
 impl<T: SplitTransport> Drop for WriteHalf<T> {
     fn drop(&mut self) {
         if let Some(shared) = &self.shared {
-            shared.link.leave(Side::Writer);
-            shared.writer_gone.store(true, Ordering::SeqCst);
-            // Where the reader is at it, the reader does it when it is done.
-            shared.abandon();
+            shared.leave_writer();
         }
     }
 }
@@ -183,16 +186,28 @@ impl<T: SplitTransport> Drop for WriteHalf<T> {
 impl<T: SplitTransport> WriteHalf<T> {
     /// How the half ended; `None` while it is open or its end is not on the wire. Once there, it never changes.
     pub fn sent_ending(&self) -> Option<SentEnding> {
-        self.shared.as_ref()?.sent.get().cloned()
+        self.sent.get().cloned()
+    }
+
+    /// Runs `look` on the transport's half for writing. For a `TcpStream` it has `peer_addr` and its like.
+    ///
+    /// The two halves take turns at it: while another thread polls the receiving half, this may block for the time of that
+    /// poll. `look` must not poll either half.
+    pub fn with_ref<R>(&self, look: impl FnOnce(&T::WriteHalf) -> R) -> R {
+        self.shared()
+            .peek(|place| look(place.io.as_ref().expect("only dropping the write half takes the transport away")))
+    }
+
+    fn shared(&self) -> &Shared<Place<T::WriteHalf>> {
+        self.shared.as_ref().expect("only reunite takes it, and the half with it")
     }
 
     fn poll<R>(
         &self,
         cx: &Context<'_>,
-        poll: impl FnOnce(&mut T::WriteHalf, &mut Writing, &Link, &mut Context<'_>) -> Poll<io::Result<R>>,
-    ) -> Poll<io::Result<R>> {
-        let shared = self.shared.as_ref().expect("only reunite takes it, and the half with it");
-        shared.poll(Side::Writer, cx, poll)
+        poll: impl FnOnce(&mut T::WriteHalf, &mut Outbox, &Link, &mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        self.shared().poll(Side::Writer, cx, |place, link, cx| place.poll(link, cx, poll))
     }
 }
 
@@ -206,7 +221,7 @@ impl<T: SplitTransport> AsyncWrite for WriteHalf<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll(cx, |io, writing, link, cx| writing.poll_write(io, link, cx, bufs))
+        self.poll(cx, |io, outbox, link, cx| outbox.poll_write(io, link, cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -214,12 +229,12 @@ impl<T: SplitTransport> AsyncWrite for WriteHalf<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(cx, |io, writing, link, cx| writing.poll_flush(io, link, cx))
+        self.poll(cx, |io, outbox, link, cx| outbox.poll_flush(io, link, cx))
     }
 
     /// Flushes, sends `close_notify`, flushes, ends the transport's sending direction. Idempotent. Reading goes on.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(cx, |io, writing, link, cx| writing.poll_end(io, link, cx, Extent::Transport))
+        self.poll(cx, |io, outbox, link, cx| outbox.poll_end(io, link, cx, Extent::Transport))
     }
 }
 
@@ -231,7 +246,7 @@ impl<T: SplitTransport> fmt::Debug for ReadHalf<T> {
 
 impl<T: SplitTransport> fmt::Debug for WriteHalf<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WriteHalf").finish_non_exhaustive()
+        f.debug_struct("WriteHalf").field("sent_ending", &self.sent_ending()).finish_non_exhaustive()
     }
 }
 
@@ -253,141 +268,54 @@ impl<T: SplitTransport> fmt::Display for ReuniteError<T> {
 impl<T: SplitTransport> Error for ReuniteError<T> {}
 
 /// The reader's share of what the halves share. Dropping it leaves no waker behind.
-struct ReaderShare<T: SplitTransport>(Arc<Shared<T>>);
+struct ReaderShare<W: AsyncWrite + Unpin>(Arc<Shared<Place<W>>>);
 
-impl<T: SplitTransport> Drop for ReaderShare<T> {
+impl<W: AsyncWrite + Unpin> Drop for ReaderShare<W> {
     fn drop(&mut self) {
-        self.0.link.leave(Side::Reader);
+        self.0.leave_reader();
     }
 }
 
-/// What the halves share.
-struct Shared<T: SplitTransport> {
-    place: Mutex<Place<T::WriteHalf>>,
-    link: Link,
-    /// The ending of the sending half, once it has one: to be asked for without the place.
-    sent: OnceLock<SentEnding>,
-    writer_gone: AtomicBool,
-    writer_turned_away: AtomicBool,
-    reader_turned_away: AtomicBool,
+fn serve<W: AsyncWrite + Unpin>(shared: &Shared<Place<W>>, cx: &Context<'_>, parks: bool, stands: &mut bool) {
+    shared.serve(cx, parks, stands, |place, link, cx| {
+        place.poll(link, cx, |io, outbox, link, cx| outbox.poll_serve(io, link, cx, parks))
+    });
 }
 
-/// Where the transport's write half lies.
+/// What the halves take turns at.
 struct Place<W> {
     /// `None` when the write half was dropped.
     io: Option<W>,
-    writing: Writing,
+    outbox: Outbox,
+    sent: Arc<OnceLock<SentEnding>>,
 }
 
-impl<T: SplitTransport> Shared<T> {
-    /// Polls the transport's write half for `side`. When the other side is at it, the answer is pending, and that side
-    /// wakes this one when it is done.
+impl<W> Place<W> {
     fn poll<R>(
-        &self,
-        side: Side,
-        cx: &Context<'_>,
-        poll: impl FnOnce(&mut T::WriteHalf, &mut Writing, &Link, &mut Context<'_>) -> Poll<io::Result<R>>,
-    ) -> Poll<io::Result<R>> {
-        let Some(mut place) = self.take_place(side, cx) else { return Poll::Pending };
-        let Place { io, writing } = &mut *place;
-        let polled = self.link.poll(side, cx, |cx| match io {
-            Some(io) => poll(io, writing, &self.link, cx),
-            // The reader owes, and the writer is gone: an abort sends no more.
-            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-        });
-        if let Some(ending) = writing.sent_ending() {
+        &mut self,
+        link: &Link,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut W, &mut Outbox, &Link, &mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        // After an abort nothing more is sent.
+        let Some(io) = &mut self.io else { return Poll::Pending };
+        let polled = poll(io, &mut self.outbox, link, cx);
+        if let Some(ending) = self.outbox.sent_ending() {
             self.sent.get_or_init(|| ending.clone());
-        }
-        drop(place);
-        self.abandon();
-        let other = side.other();
-        if self.turned_away(other).swap(false, Ordering::SeqCst) {
-            self.link.wake(other);
         }
         polled
     }
-
-    /// The place; where the other side has it, a mark and a waker for that side to find.
-    fn take_place(&self, side: Side, cx: &Context<'_>) -> Option<MutexGuard<'_, Place<T::WriteHalf>>> {
-        if let Some(place) = self.try_lock() {
-            return Some(place);
-        }
-        self.link.wait(side, cx);
-        self.turned_away(side).store(true, Ordering::SeqCst);
-        // The other may have let go, and looked, before the mark was there: then it is free now.
-        let place = self.try_lock()?;
-        self.turned_away(side).store(false, Ordering::SeqCst);
-        Some(place)
-    }
-
-    /// Ends the transport's sending direction when the writer is gone, unless somebody has the place, who does it then.
-    fn abandon(&self) {
-        if self.writer_gone.load(Ordering::SeqCst)
-            && let Some(mut place) = self.try_lock()
-        {
-            place.writing.abort(SentEnding::Aborted);
-            let io = place.io.take();
-            drop(place);
-            // Outside the lock: it is the transport's code.
-            drop(io);
-        }
-    }
-
-    fn try_lock(&self) -> Option<MutexGuard<'_, Place<T::WriteHalf>>> {
-        match self.place.try_lock() {
-            Ok(place) => Some(place),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
-    }
-
-    fn turned_away(&self, side: Side) -> &AtomicBool {
-        match side {
-            Side::Writer => &self.writer_turned_away,
-            Side::Reader => &self.reader_turned_away,
-        }
-    }
 }
 
-impl SplitTransport for TcpStream {
-    type ReadHalf = tcp::OwnedReadHalf;
-    type WriteHalf = tcp::OwnedWriteHalf;
+impl<W> Outgoing for Place<W> {
+    type Remains = W;
 
-    fn split(self) -> (Self::ReadHalf, Self::WriteHalf) {
-        self.into_split()
+    fn is_idle(&self, link: &Link) -> bool {
+        self.outbox.is_idle(link)
     }
 
-    fn reunite(read: Self::ReadHalf, write: Self::WriteHalf) -> Self {
-        read.reunite(write).expect("halves of one socket")
-    }
-}
-
-impl SplitTransport for UnixStream {
-    type ReadHalf = unix::OwnedReadHalf;
-    type WriteHalf = unix::OwnedWriteHalf;
-
-    fn split(self) -> (Self::ReadHalf, Self::WriteHalf) {
-        self.into_split()
-    }
-
-    fn reunite(read: Self::ReadHalf, write: Self::WriteHalf) -> Self {
-        read.reunite(write).expect("halves of one socket")
-    }
-}
-
-impl SplitTransport for DuplexStream {
-    type ReadHalf = tokio::io::ReadHalf<Self>;
-    type WriteHalf = tokio::io::WriteHalf<Self>;
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "an in-memory pipe has no halves of its own, and its polls are short"
-    )]
-    fn split(self) -> (Self::ReadHalf, Self::WriteHalf) {
-        tokio::io::split(self)
-    }
-
-    fn reunite(read: Self::ReadHalf, write: Self::WriteHalf) -> Self {
-        read.unsplit(write)
+    fn abandon(&mut self) -> Option<W> {
+        self.outbox.abort(SentEnding::Aborted);
+        self.io.take()
     }
 }

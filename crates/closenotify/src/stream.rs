@@ -4,11 +4,12 @@
 use crate::close::{EndTlsError, Ended, Linger};
 use crate::close_on_shutdown::{CloseOnShutdown, WhenEnded};
 use crate::link::{Link, Side};
+use crate::outbox::{Extent, Outbox};
 use crate::reading::{Reading, Truncation};
 use crate::split::{ReadHalf, SplitTransport, WriteHalf};
-use crate::writing::{Extent, Writing};
-use crate::{client, server};
-use closenotify_core::{ReceivedEnding, SentEnding, SessionFacts};
+use crate::{client, send_queue, server};
+use closenotify_core::{Exporter, ReceivedEnding, SentEnding, SessionFacts};
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -18,7 +19,6 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 /// A TLS session over the transport `T`, of either side.
 ///
 /// Made [from](From) a [`client::TlsStream`] or a [`server::TlsStream`], for code that does not care which side it is.
-#[derive(Debug)]
 pub enum TlsStream<T> {
     /// We are the client.
     Client(client::TlsStream<T>),
@@ -62,13 +62,17 @@ impl<T> From<server::TlsStream<T>> for TlsStream<T> {
 }
 
 /// A session and its transport.
-#[derive(Debug)]
 pub(crate) struct Stream<T> {
     pub(crate) io: T,
     pub(crate) reading: Reading,
-    pub(crate) writing: Writing,
+    pub(crate) outbox: Outbox,
     pub(crate) link: Link,
     pub(crate) facts: SessionFacts,
+    pub(crate) exporter: Exporter,
+    /// Whether the reader's waker stands by for the outbox.
+    pub(crate) stands: bool,
+    /// How the owner of another transport than a socket tells its send queue.
+    pub(crate) send_queue: Option<fn(&T) -> Option<u64>>,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
@@ -77,47 +81,71 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
             return Poll::Ready(Ok(()));
         }
         let polled = self.reading.poll_read(&mut self.io, &self.link, cx, buf);
-        self.pay_owed(cx);
+        self.serve(cx, polled.is_pending());
         polled
     }
 
     pub(crate) fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let polled = self.reading.poll_fill_buf(&mut self.io, &self.link, cx);
-        self.pay_owed(cx);
+        self.serve(cx, polled.is_pending());
         ready!(polled)?;
         Poll::Ready(Ok(self.reading.buffer()))
     }
 
     pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>, discarded: &mut u64, budget: u64) -> Poll<()> {
         let polled = self.reading.poll_discard(&mut self.io, &self.link, cx, discarded, budget);
-        self.pay_owed(cx);
+        self.serve(cx, polled.is_pending());
         polled
     }
 
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let Self { io, writing, link, .. } = self;
-        link.poll(Side::Writer, cx, |cx| writing.poll_write(io, link, cx, bufs))
+        let Self { io, outbox, link, .. } = self;
+        link.poll(Side::Writer, cx, |cx| outbox.poll_write(io, link, cx, bufs))
     }
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { io, writing, link, .. } = self;
-        link.poll(Side::Writer, cx, |cx| writing.poll_flush(io, link, cx))
+        let Self { io, outbox, link, .. } = self;
+        link.poll(Side::Writer, cx, |cx| outbox.poll_flush(io, link, cx))
     }
 
     pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>, extent: Extent) -> Poll<io::Result<()>> {
-        let Self { io, writing, link, .. } = self;
-        link.poll(Side::Writer, cx, |cx| writing.poll_end(io, link, cx, extent))
+        let Self { io, outbox, link, .. } = self;
+        link.poll(Side::Writer, cx, |cx| outbox.poll_end(io, link, cx, extent))
     }
 
-    /// Writes what receiving made us owe, as far as the transport takes it now. The rest goes when it takes more: the
-    /// reader is woken for that, and so is a writer that waits.
-    fn pay_owed(&mut self, cx: &Context<'_>) {
-        let Self { io, reading, writing, link, .. } = self;
-        if *reading.owes() {
-            // A failure is recorded as the ending of the sending half; the reader has no part in it.
-            let paid = link.poll(Side::Reader, cx, |cx| writing.poll_flush(io, link, cx));
-            *reading.owes() = paid.is_pending();
+    /// Drains the outbox on behalf of the reader, as far as the transport takes it now. The reader is woken for the rest, and
+    /// where it parks also for what the writer leaves behind later.
+    fn serve(&mut self, cx: &Context<'_>, parks: bool) {
+        let Self { io, outbox, link, stands, .. } = self;
+        if std::mem::take(stands) && !parks {
+            link.leave(Side::Reader);
         }
+        let waits = !outbox.is_idle(link)
+            && link.poll(Side::Reader, cx, |cx| outbox.poll_serve(io, link, cx, parks)).is_pending();
+        if parks && !waits {
+            link.stand(cx);
+        }
+        *stands = parks;
+    }
+}
+
+impl<T: 'static> Stream<T> {
+    /// How many bytes the transport still has to deliver, if it can tell.
+    pub(crate) fn send_queue(&self) -> Option<u64> {
+        match self.send_queue {
+            Some(send_queue) => send_queue(&self.io),
+            None => send_queue::of(&self.io),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Stream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("reading", &self.reading)
+            .field("outbox", &self.outbox)
+            .field("facts", &self.facts)
+            .finish_non_exhaustive()
     }
 }
 
@@ -148,25 +176,25 @@ macro_rules! stream_face {
             ///
             /// # Errors
             ///
-            /// When `output` is empty or longer than the exporter can fill, or a fatal error ended the session.
+            /// When `output` is empty or longer than the exporter can fill.
             pub fn export_keying_material<B: AsMut<[u8]>>(
                 &self,
                 output: B,
                 label: &[u8],
                 context: Option<&[u8]>,
             ) -> Result<B, rustls::Error> {
-                self.stream().reading.receiver().export_keying_material(output, label, context)
+                self.stream().exporter.export(output, label, context)
             }
 
             /// The transport, and what the handshake agreed on: an abort of the session. Bytes of TLS that were read from it
-            /// and not used are lost; [`end_tls`](Self::end_tls) is the way to end TLS and go on with the transport.
+            /// and not used are lost; [`end_tls`](Self::end_tls) ends TLS and keeps the transport.
             pub fn into_inner(self) -> (T, SessionFacts) {
                 let stream = self.into_stream();
                 (stream.io, stream.facts)
             }
 
-            /// How the receiving half ended; `None` while it is open or plaintext in front of the end is unread. Once
-            /// there, it never changes.
+            /// How the receiving half ended; `None` while it is open or plaintext before the end is unread. Once there, it
+            /// never changes.
             pub fn received_ending(&self) -> Option<&ReceivedEnding> {
                 self.stream().reading.received_ending()
             }
@@ -174,16 +202,26 @@ macro_rules! stream_face {
             /// How the sending half ended; `None` while it is open or its end is not on the wire. Once there, it never
             /// changes.
             pub fn sent_ending(&self) -> Option<&SentEnding> {
-                self.stream().writing.sent_ending()
+                self.stream().outbox.sent_ending()
             }
 
-            /// Sets what a missing close_notify is to the reader of this stream.
+            /// Sets how a missing close_notify is reported to the reader of this stream.
             pub fn set_truncation(&mut self, truncation: Truncation) {
                 self.stream_mut().reading.set_truncation(truncation);
             }
 
-            /// For a library that takes its transport over, as hyper, h2 and axum do: a stream whose shutdown is a whole
-            /// [`close`](Self::close) within `linger`, and a future that answers how the session ended.
+            /// Tells a [`close`](Self::close) how to see the send queue of this transport: a function that returns how many
+            /// bytes the peer has not taken, or `None` when that is not known. Not needed for Tokio's `TcpStream` and
+            /// `UnixStream` on Linux; a transport that wraps one of them can ask the socket inside.
+            ///
+            /// Without it a close takes a peer that reads slowly, from a large kernel buffer, for one that has stopped
+            /// reading.
+            pub fn set_send_queue(&mut self, send_queue: fn(&T) -> Option<u64>) {
+                self.stream_mut().send_queue = Some(send_queue);
+            }
+
+            /// For a library that takes over its transport, as hyper, h2 and axum do: a stream whose shutdown is a complete
+            /// [`close`](Self::close) within `linger`, and a future that returns how the session ended.
             ///
             /// Such libraries end a connection by `poll_shutdown` and a drop, and give it back, if at all, without what
             /// they had not written yet.
@@ -192,26 +230,37 @@ macro_rules! stream_face {
             }
         }
 
-        impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
+        impl<T> std::fmt::Debug for TlsStream<T> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.stream().fmt(f)
+            }
+        }
+
+        impl<T: AsyncRead + AsyncWrite + Unpin + 'static> TlsStream<T> {
             /// Ends the session and loses nothing: flushes, sends `close_notify`, ends the transport's sending direction,
-            /// then reads on and discards until the peer has ended too, so that a late byte of the peer's does not make
+            /// then reads on and discards until the peer has ended too, so that a late byte from the peer does not make
             /// the kernel answer with a reset that destroys what was sent. All of it within `linger`; then the transport
             /// is dropped.
             ///
             /// Returns how both halves ended. It cannot fail and cannot hang: a peer that does not read leaves the sending
-            /// half `TimedOut(Close)`, one that does not end leaves the receiving half so. A peer that is slow, but reads on,
-            /// is waited for. A half that had ended before keeps its ending. RFC 9846 section 6.1 asks for the
-            /// `close_notify`, not for waiting.
+            /// half `TimedOut(Close)`, one that does not end leaves the receiving half so. A peer that reads slowly is
+            /// waited for ([`Linger`] says how it is told from one that does not read). A half that had ended before keeps its
+            /// ending. RFC 9846 section 6.1 requires the `close_notify`, not the waiting.
             ///
-            /// Dropping the future drops the stream where it stands: an abort if the `close_notify` is not out yet.
-            /// Needs Tokio's clock.
+            /// Dropping the future drops the stream where it stands: an abort if the `close_notify` was not sent yet.
+            ///
+            /// # Panics
+            ///
+            /// On a Tokio runtime without a clock.
             pub async fn close(self, linger: Linger) -> Ended {
                 crate::close::close(self.into_stream(), linger).await
             }
+        }
 
-            /// Ends TLS and gives the transport back, with the bytes behind the peer's `close_notify` that were read with
-            /// it: flushes, sends `close_notify`, waits for the peer's (RFC 9846 section 6.1 demands both when the
-            /// transport goes on), all within `deadline`. The transport itself is not shut.
+        impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
+            /// Ends TLS and gives the transport back, with the bytes after the peer's `close_notify` that were read with
+            /// it: flushes, sends `close_notify`, waits for the peer's (RFC 9846 section 6.1 requires both when the
+            /// transport goes on), all within `deadline`. The transport itself is not shut down.
             ///
             /// The plaintext must have been read: when there is more of it, the call fails and gives the stream back.
             ///
@@ -219,7 +268,11 @@ macro_rules! stream_face {
             ///
             /// [`EndTlsError`] holds the stream, and what is in the way.
             ///
-            /// Dropping the future drops the stream. Needs Tokio's clock.
+            /// Dropping the future drops the stream.
+            ///
+            /// # Panics
+            ///
+            /// On a Tokio runtime without a clock.
             pub async fn end_tls(self, deadline: Duration) -> Result<(T, Vec<u8>), EndTlsError<Self>> {
                 let wrap = self.wrapper();
                 crate::close::end_tls(self.into_stream(), deadline).await.map_err(|error| error.map_stream(wrap))
@@ -227,7 +280,8 @@ macro_rules! stream_face {
         }
 
         impl<T: SplitTransport> TlsStream<T> {
-            /// Splits into two halves, each with its own half of the transport, for two tasks.
+            /// Splits into two halves, each with its own half of the transport, for two tasks. Any other transport than those
+            /// of Tokio can be split inside a [`Splittable`](crate::Splittable).
             pub fn into_split(self) -> (ReadHalf<T>, WriteHalf<T>) {
                 let role = self.role();
                 crate::split::split(self.into_stream(), role)
@@ -277,7 +331,7 @@ macro_rules! stream_face {
 
             /// Flushes, sends `close_notify`, flushes, ends the transport's sending direction. Idempotent. Reading goes on.
             fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.stream_mut().poll_end(cx, crate::writing::Extent::Transport)
+                self.stream_mut().poll_end(cx, crate::outbox::Extent::Transport)
             }
         }
     };

@@ -30,7 +30,7 @@ enum End {
 
 impl Script {
     /// What has arrived whole when `length` bytes have: the plaintext, and whether that is all; or where the cut is.
-    fn at(&self, length: usize) -> (Vec<u8>, Result<usize, TruncatedAt>) {
+    fn at(&self, length: usize) -> (Vec<u8>, Result<(), TruncatedAt>) {
         let (mut plaintext, mut start) = (Vec::new(), 0);
         for piece in &self.pieces {
             let end = start + piece.bytes.len();
@@ -41,7 +41,7 @@ impl Script {
             plaintext.extend_from_slice(&piece.plaintext);
             start = end;
         }
-        (plaintext, if self.end.is_some() { Ok(length - start) } else { Err(TruncatedAt::Boundary) })
+        (plaintext, if self.end.is_some() { Ok(()) } else { Err(TruncatedAt::Boundary) })
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -204,14 +204,12 @@ fn cut_everywhere(version: TlsVersion, side: Side, name: &str, scenario: Scenari
                     assert_eq!(last == Read::Ended, whole.is_ok(), "{case}");
                     ours.receiver.transport_ended(end, &input);
                     let expected = match (whole, script.end) {
-                        (Ok(behind), Some(End::CloseNotify)) => {
-                            ReceivedEnding::CloseNotify { trailing: if bytewise { 0 } else { behind as u64 } }
-                        }
-                        (Ok(_), Some(End::Alert(alert))) => ReceivedEnding::Alert(alert),
+                        (Ok(()), Some(End::CloseNotify)) => ReceivedEnding::CloseNotify,
+                        (Ok(()), Some(End::Alert(alert))) => ReceivedEnding::Alert(alert),
                         (at, _) => match (&shown_as, at) {
                             (Some(ending), _) => ending.clone(),
                             (None, Err(at)) => ReceivedEnding::Truncated { at },
-                            (None, Ok(_)) => unreachable!("only an alert makes a script whole"),
+                            (None, Ok(())) => unreachable!("only an alert makes a script whole"),
                         },
                     };
                     assert_eq!(ours.receiver.ending(), Some(&expected), "{case}");
@@ -222,7 +220,7 @@ fn cut_everywhere(version: TlsVersion, side: Side, name: &str, scenario: Scenari
                     ours.receiver.transport_ended(TransportEnd::Reset, &BytesMut::new());
                     let mut none = Vec::new();
                     let again = peer::read_all(&mut ours.receiver, &mut input, buffer, &mut none);
-                    assert_eq!((again, none.len()), ((Read::Ended, false), 0), "{case}");
+                    assert_eq!((again, none.len()), ((Read::Ended, peer::nothing()), 0), "{case}");
                     assert_eq!(ours.receiver.ending(), Some(&expected), "{case}");
                     cuts += 1;
                 }
@@ -274,7 +272,7 @@ fn large_records_arrive_whole_whatever_the_chunks() {
                 let _ = peer::read_all(&mut ours.receiver, &mut input, buffer, &mut plaintext);
             }
             assert!(plaintext == sent, "{version:?} {side:?} {chunk} {buffer}");
-            assert_eq!(ours.receiver.ending(), Some(&ReceivedEnding::CloseNotify { trailing: 0 }));
+            assert_eq!(ours.receiver.ending(), Some(&ReceivedEnding::CloseNotify));
         }
     }
 }

@@ -23,7 +23,7 @@ struct Got {
 /// A session of our client, which says `early` first, with a server of plain rustls.
 fn say(server: &ServerConfig, client: &ClientConfig, early: &[u8]) -> (Session, ServerConnection, Got) {
     let early = Bytes::copy_from_slice(early);
-    let mut ours = Handshake::client_early(client.clone().into(), "localhost".try_into().unwrap(), early).unwrap();
+    let mut ours = Handshake::client_early(client.clone(), "localhost".try_into().unwrap(), early).unwrap();
     let mut peer = ServerConnection::new(server.clone().into()).unwrap();
     let mut got = Got::default();
     let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
@@ -130,7 +130,7 @@ struct Met {
 }
 
 fn meet(server: &ServerConfig, client: &ClientConfig, early: &[&[u8]]) -> Met {
-    let ours = Handshake::server_early(server.clone().into()).unwrap();
+    let ours = Handshake::server_early(server.clone()).unwrap();
     let mut peer = ClientConnection::new(client.clone().into(), "localhost".try_into().unwrap()).unwrap();
     for record in early {
         peer.early_data().expect("there is a ticket").write_all(record).unwrap();
@@ -188,8 +188,8 @@ fn early_data_is_heard_and_answered_before_the_client_has_finished() {
         assert_eq!(session.facts.early_data(), Some(said.len() as u64));
         input.extend_from_slice(&peer::data(&mut peer, b"more"));
         input.extend_from_slice(&peer::close_notify(&mut peer));
-        assert_eq!(peer::read(&mut session, &mut input), (b"more".to_vec(), Read::Ended, false));
-        assert_eq!(session.receiver.ending(), Some(&ReceivedEnding::CloseNotify { trailing: 0 }));
+        assert_eq!(peer::read(&mut session, &mut input), (b"more".to_vec(), Read::Ended, peer::nothing()));
+        assert_eq!(session.receiver.ending(), Some(&ReceivedEnding::CloseNotify));
         let mut output = BytesMut::new();
         assert_eq!(session.sender.close(&mut output), SentEnding::CloseNotify);
         assert_eq!(peer::read_at(&mut peer, &output), (Vec::new(), Ok(true)));
@@ -413,7 +413,7 @@ fn met(
 /// A client of ours: what it answers to what it gets.
 fn ours(client: &ClientConfig, said: &[u8]) -> impl FnMut(&[u8]) -> Vec<u8> {
     let said = Bytes::copy_from_slice(said);
-    let mut client = Handshake::client_early(client.clone().into(), "localhost".try_into().unwrap(), said).unwrap();
+    let mut client = Handshake::client_early(client.clone(), "localhost".try_into().unwrap(), said).unwrap();
     move |heard| {
         let mut output = BytesMut::new();
         client.advance(&mut heard.into()).unwrap();

@@ -152,26 +152,43 @@ fn a_first_record_that_is_an_alert_is_that_alert() {
     }
 }
 
+/// Bytes that cannot be TLS are refused at the first byte that decides, with the alert that the RFC names for a record type
+/// that does not exist (RFC 9846 section 5).
 #[test]
-fn plain_http_is_recognised_and_answered_with_an_alert() {
+fn plain_http_is_recognised_at_its_first_byte_and_gets_an_alert() {
     for (version, side) in EACH {
         for request in ["GET / HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "OPTIONS * HTTP/1.1\r\n"] {
-            let configs = configs(version);
-            let (mut ours, _) = peer::start(configs.0, configs.1, side);
-            let mut output = BytesMut::new();
-            ours.take_output(&mut output);
-            output.clear();
-            let mut input = BytesMut::from(request);
-            assert_eq!(ours.advance(&mut input), Err(HandshakeError::NotTls { plain_http: true }));
-            ours.take_output(&mut output);
-            assert_eq!(output[..], [0x15, 3, 3, 0, 2, peer::FATAL, 50], "decode_error");
-            // The error stays.
-            assert!(ours.advance(&mut BytesMut::from(request)).is_err());
+            for length in [1, 2, 4, 5, request.len()] {
+                let (mut ours, _) = peer::start(configs(version).0, configs(version).1, side);
+                let mut output = BytesMut::new();
+                ours.take_output(&mut output);
+                output.clear();
+                let mut input = BytesMut::from(&request[..length]);
+                let expected = HandshakeError::NotTls { plain_http: true };
+                assert_eq!(ours.advance(&mut input), Err(expected.clone()), "{length} bytes");
+                ours.take_output(&mut output);
+                assert_eq!(output[..], [0x15, 3, 3, 0, 2, peer::FATAL, 10], "unexpected_message");
+                assert_eq!(ours.advance(&mut BytesMut::from(request)), Err(expected), "the error stays");
+            }
         }
-        let configs = configs(version);
-        let (mut ours, _) = peer::start(configs.0, configs.1, side);
-        let mut input = BytesMut::from(&b"SSH-2.0-OpenSSH_9.2\r\n"[..]);
-        assert_eq!(ours.advance(&mut input), Err(HandshakeError::NotTls { plain_http: false }));
+        for other in [&b"SSH-2.0-OpenSSH_9.2\r\n"[..], &[0x80, 0x2e, 1, 3, 1], &[0x16, 2, 0, 0, 5], &[0x16, 3, 1, 0x40, 1]] {
+            let (mut ours, _) = peer::start(configs(version).0, configs(version).1, side);
+            let mut met = None;
+            for (at, byte) in other.iter().enumerate() {
+                if let Err(error) = ours.advance(&mut BytesMut::from(&other[..=at])) {
+                    met = Some((at, *byte, error));
+                    break;
+                }
+            }
+            let (at, _, error) = met.expect("refused");
+            assert_eq!(error, HandshakeError::NotTls { plain_http: false });
+            let deciding = match other[0] {
+                0x16 if other[1] == 2 => 1,
+                0x16 => 4,
+                _ => 0,
+            };
+            assert_eq!(at, deciding, "{other:?}");
+        }
     }
 }
 

@@ -17,15 +17,15 @@ fn ends_clean_whatever_is_behind(version: TlsVersion, side: Side, trailer: impl 
         input.extend_from_slice(&trailer);
         let mut plaintext = Vec::new();
         let (last, owed) = peer::read_all(&mut ours.receiver, &mut input, buffer, &mut plaintext);
-        assert_eq!((last, owed), (Read::Ended, false));
+        assert_eq!((last, owed), (Read::Ended, peer::nothing()));
         assert_eq!(plaintext, b"hello");
-        let ending = ReceivedEnding::CloseNotify { trailing: trailer.len() as u64 };
+        let ending = ReceivedEnding::CloseNotify;
         assert_eq!(ours.receiver.ending(), Some(&ending));
         assert_eq!(input, trailer, "the trailer is the caller's, untouched");
         // However often it is asked, and whatever happens to the transport.
         ours.receiver.transport_ended(TransportEnd::Eof, &input);
         for _ in 0..3 {
-            assert_eq!(peer::read_all(&mut ours.receiver, &mut input, buffer, &mut plaintext), (Read::Ended, false));
+            assert_eq!(peer::read_all(&mut ours.receiver, &mut input, buffer, &mut plaintext), (Read::Ended, peer::nothing()));
         }
         assert_eq!((plaintext.as_slice(), input.as_ref()), (&b"hello"[..], trailer.as_slice()));
         assert_eq!(ours.receiver.ending(), Some(&ending));

@@ -1,8 +1,8 @@
 //! What is bounded: records without data, KeyUpdates, warnings, what is owed, what one write takes.
 
-use crate::peer::{self, EACH, Forge, Met, Side, WARNING};
+use crate::peer::{self, EACH, FATAL, Forge, Met, Side, WARNING};
 use bytes::BytesMut;
-use closenotify_core::{DATALESS_RECORDS_MAX, Read, ReceivedEnding, SendError, SentEnding, WRITE_MAX};
+use closenotify_core::{AlertDescription, DATALESS_RECORDS_MAX, Read, ReceivedEnding, SendError, SentEnding, WRITE_MAX};
 use rustls::ContentType;
 use std::io::IoSlice;
 use testkit::certs::TlsVersion;
@@ -20,9 +20,9 @@ fn records_without_data_are_taken_up_to_the_bound_and_data_starts_the_count_anew
     let mut forge = Forge::new(peer);
     for _ in 0..3 {
         input.extend_from_slice(&tickets(&mut forge, DATALESS_RECORDS_MAX));
-        assert_eq!(peer::read(&mut ours, &mut input), (Vec::new(), Read::NeedInput, false));
+        assert_eq!(peer::read(&mut ours, &mut input), (Vec::new(), Read::NeedInput, peer::nothing()));
         input.extend_from_slice(&forge.record(ContentType::ApplicationData, b"data"));
-        assert_eq!(peer::read(&mut ours, &mut input), (b"data".to_vec(), Read::NeedInput, false));
+        assert_eq!(peer::read(&mut ours, &mut input), (b"data".to_vec(), Read::NeedInput, peer::nothing()));
     }
 }
 
@@ -33,18 +33,20 @@ fn one_record_without_data_too_many_ends_both_directions() {
         let mut forge = Forge::new(peer);
         input.extend_from_slice(&tickets(&mut forge, DATALESS_RECORDS_MAX + extra));
         input.extend_from_slice(&forge.record(ContentType::ApplicationData, b"behind"));
-        assert_eq!(peer::read(&mut ours, &mut input), (Vec::new(), Read::Ended, false));
+        let (plaintext, read, owes) = peer::read(&mut ours, &mut input);
+        assert_eq!((plaintext, read), (Vec::new(), Read::Ended));
         let ending = ours.receiver.ending().unwrap();
         assert!(matches!(ending, ReceivedEnding::Violation(_)));
         assert_eq!(
             ending.to_string(),
             "the peer broke the protocol: more than 64 records in a row without application data"
         );
-        assert_eq!(ours.sender.failed(), Some(SentEnding::Aborted));
-        let mut output = BytesMut::new();
+        let mut output = peer::pay(&mut ours, owes);
+        let ending = SentEnding::Alert(AlertDescription::UNEXPECTED_MESSAGE);
+        assert_eq!(ours.sender.failed(), Some(ending.clone()));
         assert_eq!(ours.sender.write(&[IoSlice::new(b"more")], &mut output), Err(SendError::SessionOver));
-        assert_eq!(ours.sender.close(&mut output), SentEnding::Aborted);
-        assert!(output.is_empty());
+        assert_eq!(ours.sender.close(&mut output), ending);
+        assert_eq!(forge.open(&output), [(ContentType::Alert, vec![FATAL, 10])]);
     }
 }
 
@@ -57,9 +59,9 @@ fn empty_records_are_taken_up_to_32_in_a_row() {
             for _ in 0..32 {
                 input.extend_from_slice(&forge.record(ContentType::ApplicationData, b""));
             }
-            assert_eq!(peer::read(&mut ours, &mut input), (Vec::new(), Read::NeedInput, false));
+            assert_eq!(peer::read(&mut ours, &mut input), (Vec::new(), Read::NeedInput, peer::nothing()));
             input.extend_from_slice(&forge.record(ContentType::ApplicationData, b"data"));
-            assert_eq!(peer::read(&mut ours, &mut input), (b"data".to_vec(), Read::NeedInput, false));
+            assert_eq!(peer::read(&mut ours, &mut input), (b"data".to_vec(), Read::NeedInput, peer::nothing()));
         }
     }
 }
@@ -73,7 +75,7 @@ fn warnings_are_taken_up_to_4_in_a_session() {
             input.extend_from_slice(&forge.record(ContentType::Alert, &[WARNING, 90]));
             input.extend_from_slice(&forge.record(ContentType::ApplicationData, b"data"));
         }
-        assert_eq!(peer::read(&mut ours, &mut input), (b"data".repeat(4), Read::NeedInput, false));
+        assert_eq!(peer::read(&mut ours, &mut input), (b"data".repeat(4), Read::NeedInput, peer::nothing()));
         input.extend_from_slice(&forge.record(ContentType::Alert, &[WARNING, 90]));
         assert_eq!(peer::read(&mut ours, &mut input).1, Read::Ended);
         assert_eq!(ours.receiver.ending().unwrap().word(), "violation");
@@ -89,14 +91,21 @@ fn key_updates_are_taken_up_to_32_in_a_row_and_33_are_a_violation() {
                 input.extend_from_slice(&peer::key_update(&mut peer));
             }
             input.extend_from_slice(&peer::data(&mut peer, b"data"));
-            assert_eq!(peer::read(&mut ours, &mut input), (b"data".to_vec(), Read::NeedInput, true));
+            let (plaintext, read, owes) = peer::read(&mut ours, &mut input);
+            assert_eq!((plaintext, read, owes.is_nothing()), (b"data".to_vec(), Read::NeedInput, false));
+            let output = peer::pay(&mut ours, owes);
+            assert_eq!(peer::records(&output).len(), 1, "one reply to 32");
+            assert_eq!(peer::read_at(&mut peer, &output), (Vec::new(), Ok(false)));
         }
         for _ in 0..33 {
             input.extend_from_slice(&peer::key_update(&mut peer));
         }
-        assert_eq!(peer::read(&mut ours, &mut input).1, Read::Ended);
+        let (_, read, owes) = peer::read(&mut ours, &mut input);
+        assert_eq!(read, Read::Ended);
         assert_eq!(ours.receiver.ending().unwrap().word(), "violation");
-        assert_eq!(ours.sender.failed(), Some(SentEnding::Aborted), "no alert of ours is out");
+        let output = peer::pay(&mut ours, owes);
+        let told = rustls::Error::AlertReceived(rustls::AlertDescription::UnexpectedMessage);
+        assert_eq!(peer::read_at(&mut peer, &output).1, Err(told));
     }
 }
 
@@ -105,19 +114,19 @@ fn key_updates_are_taken_up_to_32_in_a_row_and_33_are_a_violation() {
 fn what_is_owed_is_bounded_though_nobody_takes_it() {
     for side in [Side::Client, Side::Server] {
         let Met { mut ours, mut peer, mut input } = peer::meet(TlsVersion::V13, side);
-        let rounds = 500;
+        let (rounds, mut owed) = (500, peer::nothing());
         for _ in 0..rounds {
             input.extend_from_slice(&peer::key_update(&mut peer));
             input.extend_from_slice(&peer::data(&mut peer, b"x"));
-            assert_eq!(peer::read(&mut ours, &mut input), (b"x".to_vec(), Read::NeedInput, true), "still owed");
+            let (plaintext, read, owes) = peer::read(&mut ours, &mut input);
+            assert_eq!((plaintext, read, owes.is_nothing()), (b"x".to_vec(), Read::NeedInput, false));
+            owed.merge(owes);
         }
-        let mut output = BytesMut::new();
-        ours.sender.take_owed(&mut output);
-        let answers = peer::records(&output).len();
-        assert!((1..=2).contains(&answers), "{answers} answers held after {rounds} requests");
+        let mut output = peer::pay(&mut ours, owed);
+        assert_eq!(peer::records(&output).len(), 1, "one reply to {rounds} requests");
         assert_eq!(peer::read_at(&mut peer, &output), (Vec::new(), Ok(false)));
         // Nothing is owed any more, and both directions live.
-        assert!(!peer::read(&mut ours, &mut input).2);
+        assert!(peer::read(&mut ours, &mut input).2.is_nothing());
         output.clear();
         ours.sender.write(&[IoSlice::new(b"out")], &mut output).unwrap();
         assert_eq!(peer::read_at(&mut peer, &output).0, b"out");
@@ -140,9 +149,10 @@ fn a_write_takes_at_most_its_maximum_and_all_slices() {
         // All of it also where an answer to a KeyUpdate goes in front.
         if version == TlsVersion::V13 {
             input.extend_from_slice(&peer::key_update(&mut peer));
-            assert!(peer::read(&mut ours, &mut input).2);
-            output.clear();
+            let owes = peer::read(&mut ours, &mut input).2;
+            output = peer::pay(&mut ours, owes);
             assert_eq!(ours.sender.write(&[IoSlice::new(&big)], &mut output), Ok(WRITE_MAX));
+            assert!(peer::read_at(&mut peer, &output).0 == big);
         }
     }
 }

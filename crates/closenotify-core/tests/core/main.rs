@@ -2,14 +2,18 @@
 
 #![allow(clippy::unwrap_used)] // an unwrap here is an assertion
 
+mod alerts;
 mod bytes;
 mod closing;
 mod cuts;
 mod drawn;
+#[cfg(feature = "early-data")]
 mod early;
 mod handshake;
+mod exporter;
 mod incident;
 mod inputs;
+mod key_update;
 mod limits;
 mod model;
 mod noise;

@@ -22,12 +22,17 @@ pub(crate) struct Met {
     pub(crate) input: BytesMut,
 }
 
+/// Whom a client of any configuration trusts, for the server of [`Configs`].
+pub(crate) fn roots() -> std::sync::Arc<rustls::RootCertStore> {
+    testkit::plain::authority().roots()
+}
+
 /// The core and the peer before the handshake.
 pub(crate) fn start(server: ServerConfig, client: ClientConfig, side: Side) -> (Handshake, Connection) {
     let peer = Configs { server: server.clone(), client: client.clone() }.peer_of(side);
     let ours = match side {
-        Side::Client => Handshake::client(client.into(), "localhost".try_into().unwrap()),
-        Side::Server => Handshake::server(server.into()),
+        Side::Client => Handshake::client(client, "localhost".try_into().unwrap()),
+        Side::Server => Handshake::server(server),
     };
     (ours.unwrap(), peer)
 }
@@ -65,15 +70,25 @@ pub(crate) fn records(mut bytes: &[u8]) -> Vec<&[u8]> {
     records
 }
 
-/// Reads until there is no more for now, through a buffer of `size` bytes; says whether anything was owed.
-pub(crate) fn read_all(receiver: &mut Receiver, input: &mut BytesMut, size: usize, to: &mut Vec<u8>) -> (Read, bool) {
+/// Nothing is owed.
+pub(crate) fn nothing() -> SenderOwes {
+    SenderOwes::default()
+}
+
+/// Reads until there is no more for now, through a buffer of `size` bytes; returns what is owed for it too.
+pub(crate) fn read_all(
+    receiver: &mut Receiver,
+    input: &mut BytesMut,
+    size: usize,
+    to: &mut Vec<u8>,
+) -> (Read, SenderOwes) {
     let mut buffer = vec![0; size];
-    let mut owed = false;
+    let mut owed = nothing();
     loop {
         let mut room = &mut buffer[..];
-        let (read, SenderOwes(owes)) = receiver.read(input, &mut room);
+        let (read, owes) = receiver.read(input, &mut room);
         let left = room.len();
-        owed |= owes;
+        owed.merge(owes);
         match read {
             Read::Data(length) => {
                 assert_eq!(length, size - left);
@@ -89,7 +104,7 @@ pub(crate) fn read_all(receiver: &mut Receiver, input: &mut BytesMut, size: usiz
 }
 
 /// [`read_all`] with a buffer that holds everything.
-pub(crate) fn read(ours: &mut Session, input: &mut BytesMut) -> (Vec<u8>, Read, bool) {
+pub(crate) fn read(ours: &mut Session, input: &mut BytesMut) -> (Vec<u8>, Read, SenderOwes) {
     let mut plaintext = Vec::new();
     let (read, owes) = read_all(&mut ours.receiver, input, 64 * 1024, &mut plaintext);
     (plaintext, read, owes)
@@ -156,6 +171,13 @@ fn key_of(secrets: ConnectionTrafficSecrets) -> (AeadKey, Iv) {
         | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (key, iv),
         _ => unreachable!("the suites of TLS 1.2 and 1.3 use these three"),
     }
+}
+
+/// Takes what is owed; returns it as bytes.
+pub(crate) fn pay(ours: &mut Session, owes: SenderOwes) -> BytesMut {
+    let mut output = BytesMut::new();
+    ours.sender.take_owed(owes, &mut output);
+    output
 }
 
 /// The levels of an alert: the first byte of its payload.

@@ -306,7 +306,7 @@ fn client_reset_behind_its_close_notify_is_seen_while_the_upstream_is_silent() {
             .await;
         assert_eq!((seen.timed_out, seen.first), (None, Some(true)));
         assert_eq!((seen.to_upstream, seen.to_client), (Some(Outcome::Whole), Some(Outcome::SinkGone)));
-        let clean = ReceivedEnding::CloseNotify { trailing: 0 };
+        let clean = ReceivedEnding::CloseNotify;
         assert_eq!(scene.tls.received(), Some(&clean), "a later fault does not overwrite it");
     });
 }

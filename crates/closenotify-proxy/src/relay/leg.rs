@@ -79,7 +79,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsLeg<T> {
     fn end(&self) -> Arrival {
         let tolerant = self.policy == TruncationPolicy::Tolerant;
         match self.stream.received_ending() {
-            Some(ReceivedEnding::CloseNotify { .. }) => Arrival::Whole,
+            Some(ReceivedEnding::CloseNotify) => Arrival::Whole,
             Some(
                 ReceivedEnding::Truncated { at: TruncatedAt::Boundary | TruncatedAt::InsideRecord }
                 | ReceivedEnding::Alert(_),
@@ -116,7 +116,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Leg for TlsLeg<T> {
 
     fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Behind a close_notify nothing is TLS any more, and nobody else reads. Behind another end there is nothing.
-        if !matches!(self.stream.received_ending(), Some(ReceivedEnding::CloseNotify { .. })) {
+        if !matches!(self.stream.received_ending(), Some(ReceivedEnding::CloseNotify)) {
             return Poll::Pending;
         }
         while self.looks < LOOKS_MAX {

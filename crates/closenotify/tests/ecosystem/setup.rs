@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-pub(crate) const CLEAN: ReceivedEnding = ReceivedEnding::CloseNotify { trailing: 0 };
+pub(crate) const CLEAN: ReceivedEnding = ReceivedEnding::CloseNotify;
 
 /// Much more than what lies in the buffers of two kernels.
 pub(crate) const BIG: usize = 4 << 20;

@@ -314,9 +314,7 @@ impl World {
         let due = self.due();
         assert_eq!(self.got, due.plaintext, "{ending:?} before all data was read");
         match (ending, self.end_due(&due)) {
-            (ReceivedEnding::CloseNotify { trailing }, Some(EndDue::CloseNotify { behind })) => {
-                assert!(*trailing <= behind, "{trailing} trailing bytes of {behind}");
-            }
+            (ReceivedEnding::CloseNotify, Some(EndDue::CloseNotify { .. })) => {}
             (ReceivedEnding::Alert(_), Some(EndDue::Alert)) => {}
             (ReceivedEnding::Violation(_), Some(EndDue::Violation)) => {}
             (ReceivedEnding::Truncated { at }, Some(EndDue::Truncated(due))) => assert_eq!(*at, due),
@@ -342,7 +340,7 @@ impl World {
                 assert!(self.link.is_broken());
                 assert_eq!(*kind, io::ErrorKind::ConnectionReset);
             }
-            SentEnding::TimedOut(_) => panic!("{ending:?} without a clock"),
+            _ => panic!("{ending:?} without a clock"),
         }
     }
 
@@ -391,13 +389,15 @@ impl World {
                 self.read_end = Some(end);
                 let ending = self.ours.as_ref().and_then(Ours::received_ending).expect("an end has an ending");
                 let clean = match &ending {
-                    ReceivedEnding::CloseNotify { .. } => true,
+                    ReceivedEnding::CloseNotify => true,
                     ReceivedEnding::Truncated { at: TruncatedAt::Boundary } => self.truncation == Truncation::AsEof,
                     _ => false,
                 };
                 assert_eq!(ended.is_ok(), clean, "{ending:?}");
                 if let Err(error) = ended {
-                    assert!(error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<ReadError>));
+                    let typed = error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<ReadError>);
+                    // The transport's own error is returned as it is.
+                    assert!(typed || error.kind() == io::ErrorKind::ConnectionReset, "{error:?}");
                 }
             }
         }
@@ -419,15 +419,14 @@ impl World {
                 self.writing.pending = Some(operation);
             }
             Poll::Ready(Err(error)) => {
-                let typed = WriteError::find(&error).unwrap_or_else(|| panic!("{error:?} has no source"));
-                match (error.kind(), typed) {
-                    (io::ErrorKind::BrokenPipe, WriteError::AfterClose) => {
+                match (error.kind(), WriteError::find(&error)) {
+                    (io::ErrorKind::BrokenPipe, Some(WriteError::AfterClose)) => {
                         assert!(self.closing && self.is_write(operation), "{operation:?}");
                     }
-                    (io::ErrorKind::ConnectionAborted, WriteError::Send(_)) => {
+                    (io::ErrorKind::ConnectionAborted, Some(WriteError::Send(_))) => {
                         assert!(self.may_have_failed() && self.is_write(operation), "{operation:?}");
                     }
-                    (io::ErrorKind::ConnectionReset, WriteError::Transport(_)) => {
+                    (io::ErrorKind::ConnectionReset, None) => {
                         assert!(self.link.is_broken());
                         // Whatever it was, the half is over.
                         self.closing = true;

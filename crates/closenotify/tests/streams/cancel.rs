@@ -249,7 +249,7 @@ fn a_wait_that_is_dropped_is_taken_over_by_the_next() {
                 assert!(write(waker, &mut writer, b"more").is_pending());
                 assert!(read(waker, &mut reader, 10).is_pending());
             }
-            assert_eq!((first.live(), second.live()), (0, 2));
+            assert_eq!((first.live(), second.live()), (0, 3), "for room twice, and at the read side");
             wire.release_write();
             wire.push_data(peer::data(&mut peer, b"x"));
             assert_eq!((first.wakes(), second.take_wakes()), (0, 2));

@@ -58,8 +58,7 @@ fn typed_errors_come_out_of_io_errors() {
             assert!(matches!(read.ending(), ReceivedEnding::Violation(_)));
             assert_eq!(error.to_string(), read.to_string());
             assert!(read.to_string().starts_with("the peer broke the protocol: "), "{read}");
-            // Violation, then the library's error.
-            assert!(read.source().unwrap().source().is_some());
+            assert!(read.source().unwrap().is::<closenotify::Violation>());
             assert!(WriteError::find(&error).is_none());
         }
         let foreign = io::Error::other("not ours");
@@ -72,7 +71,7 @@ fn typed_errors_come_out_of_io_errors() {
 fn write_errors_say_what_to_do() {
     assert_eq!(
         WriteError::AfterClose.to_string(),
-        "the sending half is closed: nothing can be written behind its close_notify"
+        "the sending half is closed: nothing can be written after its close_notify"
     );
     assert_eq!(
         WriteError::Send(SendError::KeysExhausted).to_string(),
@@ -80,8 +79,8 @@ fn write_errors_say_what_to_do() {
     );
     assert_eq!(WriteError::Zero.to_string(), "the transport took no byte of a write");
     assert_eq!(
-        WriteError::Transport(io::ErrorKind::BrokenPipe).to_string(),
-        "writing to the connection failed: broken pipe"
+        WriteError::Overcount { given: 5, reported: 7 }.to_string(),
+        "the transport is broken: it reported 7 bytes written of 5 that it was given"
     );
 }
 
@@ -101,7 +100,7 @@ fn truncation_is_inherited_from_the_connector() {
             let polled = peer::read(&CountingWaker::new(), &mut stream, 10);
             match truncation {
                 Truncation::Error => assert_eq!(peer::failed(polled).kind(), io::ErrorKind::UnexpectedEof),
-                Truncation::AsEof => assert_eq!(peer::done(polled), b""),
+                _ => assert_eq!(peer::done(polled), b""),
             }
         }
     });

@@ -1,6 +1,6 @@
 //! Our stream over a scripted transport, its plain rustls peer in the test's hand, and ways to poll by hand.
 
-use closenotify::{SplitTransport, TlsAcceptor, TlsConnector, TlsStream};
+use closenotify::{Ended, ReceivedEnding, SentEnding, SplitTransport, TlsAcceptor, TlsConnector, TlsStream};
 use rustls::Connection;
 use std::io::{self, IoSlice};
 use std::ops::Deref;
@@ -16,6 +16,12 @@ pub(crate) use testkit::plain::{
 };
 use testkit::transport::{Handle, Polls, Scripted, ScriptedRead, ScriptedWrite};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How both halves ended, and how many bytes were discarded.
+#[allow(dead_code, reason = "the test of memory, which has this file too, needs less")]
+pub(crate) fn parts(ended: &Ended) -> (ReceivedEnding, SentEnding, u64) {
+    (ended.received.clone(), ended.sent.clone(), ended.discarded)
+}
 
 /// The configurations of a version, and ours made of them.
 pub(crate) struct Configs(plain::Configs);

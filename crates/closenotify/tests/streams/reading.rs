@@ -45,7 +45,12 @@ fn an_error_is_repeated_and_never_turns_into_an_end() {
                 for round in 0..10 {
                     let error = failed(read(&waker, &mut stream, 100));
                     assert_eq!(error.kind(), kind);
-                    assert_eq!(ReadError::find(&error).map(ReadError::ending), Some(&ending));
+                    let typed = ReadError::find(&error).map(ReadError::ending);
+                    match ending {
+                        // The transport's own error is returned as it is.
+                        ReceivedEnding::Reset | ReceivedEnding::Failed(_) => assert_eq!(typed, None),
+                        _ => assert_eq!(typed, Some(&ending)),
+                    }
                     assert_eq!(stream.received_ending(), Some(&ending));
                     let filled = waker.with_context(|cx| Pin::new(&mut stream).poll_fill_buf(cx).map_ok(<[u8]>::len));
                     assert_eq!(failed(filled).kind(), kind, "round {round}");
@@ -237,7 +242,7 @@ fn buffered_reads_and_plain_ones_mix() {
                 } else {
                     let mut stream = stream;
                     let filled = waker.with_context(|cx| Pin::new(&mut stream).poll_fill_buf(cx).map_ok(<[u8]>::len));
-                    assert_eq!(done(filled), 10);
+                    assert_eq!(done(filled), 5, "a record, in place");
                     assert_eq!(stream.received_ending(), None, "plaintext in front of the end is unread");
                     mix(&waker, &mut stream);
                     assert!(stream.received_ending().unwrap().is_clean());
@@ -251,8 +256,8 @@ fn mix(waker: &CountingWaker, stream: &mut (impl tokio::io::AsyncBufRead + Unpin
     fn fill(waker: &CountingWaker, stream: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> Vec<u8> {
         done(waker.with_context(|cx| Pin::new(stream).poll_fill_buf(cx).map_ok(<[u8]>::to_vec)))
     }
-    assert_eq!(fill(waker, stream), b"helloworld");
-    assert_eq!(fill(waker, stream), b"helloworld", "unconsumed, unchanged");
+    assert_eq!(fill(waker, stream), b"hello");
+    assert_eq!(fill(waker, stream), b"hello", "unconsumed, unchanged");
     Pin::new(&mut *stream).consume(3);
     assert_eq!(done(read(waker, stream, 3)), b"low");
     assert_eq!(done(read(waker, stream, 1)), b"o");

@@ -185,7 +185,7 @@ fn a_fault_of_each_call_is_recorded_once_and_repeated() {
                         _ => wire.push_shutdown(DoneStep::Error(kind)),
                     }
                     let error = failed(shutdown(&waker, &mut stream));
-                    assert_eq!(WriteError::find(&error), Some(&WriteError::Transport(kind)), "{call}");
+                    assert!(WriteError::find(&error).is_none(), "{call}: it is the transport's own");
                     assert_eq!(error.kind(), kind);
                     let expected = match call {
                         // The alert was out and flushed: the later fault does not take it back.
@@ -374,7 +374,6 @@ fn a_flush_after_the_peers_fatal_alert_still_flushes_what_was_taken() {
             assert_eq!(failed(read(&waker, &mut stream, 10)).kind(), ErrorKind::ConnectionAborted);
             assert_eq!(failed(write(&waker, &mut stream, b"refused")).kind(), ErrorKind::ConnectionAborted);
             assert_eq!(stream.sent_ending(), Some(&SentEnding::Aborted));
-            assert!(!wire.is_flushed());
             done(flush(&waker, &mut stream));
             assert!(wire.is_flushed());
             done(shutdown(&waker, &mut stream));

@@ -1,0 +1,1 @@
+//! Handshakes that are changed on their way.
