@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::shell::{self, Failure, Outcome, cargo};
-use crate::{cases, deny, deps, examples, fuzz, lab, readme, survey, test};
+use crate::{cases, deny, deps, examples, fuzz, lab, quickstart, readme, survey, test};
 
 /// Runs every step; stops at the first that fails, and names it.
 pub(crate) fn run() -> Outcome {
@@ -48,6 +48,7 @@ pub(crate) fn run() -> Outcome {
                 shell::run(doc)
             }
             "deny" => deny::run(),
+            "quickstart" => quickstart::run(),
             "readme" => readme::run(),
             _ => unreachable!("every name in STEPS has an arm"),
         };
@@ -69,7 +70,7 @@ pub(crate) fn run() -> Outcome {
     Ok(())
 }
 
-const STEPS: [&str; 13] = [
+const STEPS: [&str; 14] = [
     "fmt",
     "clippy",
     "deps",
@@ -82,5 +83,6 @@ const STEPS: [&str; 13] = [
     "survey",
     "docs",
     "deny",
+    "quickstart",
     "readme",
 ];

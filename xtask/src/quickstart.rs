@@ -1,0 +1,244 @@
+//! The quick start of `crates/closenotify/README.md`, as a stranger would paste it.
+//!
+//! A fenced block after a line that is only a path in backticks and a colon becomes that file. The blocks are built as a package
+//! of their own, against the closenotify of this workspace; then the README's commands run, and what they print must be what the
+//! README shows. The library snippet of the root README is compiled with them.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+use std::{fs, thread};
+
+use crate::peers;
+use crate::shell::{self, Failure, Outcome};
+
+/// Builds the files of the quick start, and runs its commands.
+pub(crate) fn run() -> Outcome {
+    peers::install_missing()?;
+    let readme = read(&shell::root().join(README))?;
+    let folder = Folder::new()?;
+    for (path, text) in files(&readme) {
+        // Another program may listen on the port of the README.
+        folder.write(path, &text.replace(ADDRESS, "127.0.0.1:0"))?;
+    }
+    let root = read(&shell::root().join("README.md"))?;
+    let snippet = block(&root, "rust").ok_or_else(|| Failure::new("README.md has no block of Rust"))?;
+    folder.write("src/lib.rs", &format!("#![allow(dead_code)]\n{snippet}"))?;
+    // The versions that the workspace is tested with.
+    folder.write("Cargo.lock", &read(&shell::root().join("Cargo.lock"))?)?;
+    // What the build may not download.
+    shell::run(shell::cargo(&["fetch", "--locked"]))?;
+    shell::run(folder.cargo(&["build", "--lib", "--bin", "server"]))?;
+
+    let [certificate, server, client] = [OPENSSL, SERVER, CLIENT].map(|command| shown(&readme, command));
+    let (command, _) = certificate?;
+    shell::run(folder.command("sh", &["-c", command]))?;
+    let mut running = Running::start(folder.program("server"))?;
+    let (_, expected) = server?;
+    let Some((first, session)) = expected.split_first() else {
+        return Err(Failure::new(format!("{README} does not show what the server prints")));
+    };
+    let line = running.line()?;
+    let Some((text, address)) = line.rsplit_once(' ') else {
+        return Err(Failure::new(format!("the server printed `{line}` where {README} shows `{first}`")));
+    };
+    same(&format!("{text} {ADDRESS}"), first, "the server")?;
+
+    let source = read(&folder.0.join("src/bin/client.rs"))?;
+    folder.write("src/bin/client.rs", &source.replace("127.0.0.1:0", address))?;
+    shell::run(folder.cargo(&["build", "--bin", "client"]))?;
+    let printed = shell::output(folder.program("client"))?;
+    same(printed.trim_end(), &client?.1.join("\n"), "the client")?;
+    for expected in session {
+        same(&running.line()?, expected, "the server")?;
+    }
+    println!("quickstart: both programs print what the README shows");
+    Ok(())
+}
+
+/// The path and the text of each block that is a file.
+fn files(readme: &str) -> Vec<(&str, String)> {
+    let mut found = Vec::new();
+    let mut path = None;
+    let mut lines = readme.lines();
+    while let Some(line) = lines.next() {
+        if line.starts_with("```") {
+            let text: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            found.extend(path.take().map(|path| (path, text.join("\n") + "\n")));
+        } else if !line.is_empty() {
+            path = line.strip_prefix('`').and_then(|line| line.strip_suffix("`:"));
+        }
+    }
+    found
+}
+
+/// The text of the first block in this language.
+fn block<'a>(text: &'a str, language: &str) -> Option<&'a str> {
+    let (_, after) = text.split_once(&format!("```{language}\n"))?;
+    after.split_once("```").map(|(block, _)| block)
+}
+
+/// The command that starts so, and the lines that the README shows after it.
+fn shown<'a>(readme: &'a str, start: &str) -> Outcome<(&'a str, Vec<&'a str>)> {
+    let mut lines =
+        readme.lines().skip_while(|line| !line.strip_prefix("$ ").is_some_and(|line| line.starts_with(start)));
+    let Some(command) = lines.next() else {
+        return Err(Failure::new(format!("{README} does not show `{start}`")));
+    };
+    let output = lines.take_while(|line| *line != "```" && !line.starts_with("$ ")).collect();
+    Ok((command.trim_start_matches("$ "), output))
+}
+
+fn same(printed: &str, expected: &str, who: &str) -> Outcome {
+    if printed == expected {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{who} printed:\n{printed}\nwhere {README} shows:\n{expected}")))
+}
+
+fn read(path: &Path) -> Outcome<String> {
+    fs::read_to_string(path).map_err(|error| Failure::new(format!("{} cannot be read: {error}", path.display())))
+}
+
+/// A package in a temporary folder; removed when dropped.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Outcome<Self> {
+        let folder = std::env::temp_dir().join(format!("closenotify-quickstart-{}", std::process::id()));
+        let failed = |error| Failure::new(format!("{} cannot be created: {error}", folder.display()));
+        fs::create_dir_all(folder.join("src/bin")).map_err(failed)?;
+        Ok(Self(folder))
+    }
+
+    /// The files of `from`, and those of its `src`.
+    pub(crate) fn copy_of(from: &Path) -> Outcome<Self> {
+        let folder = Self::new()?;
+        for part in [".", "src"] {
+            let failed = |error| Failure::new(format!("{} cannot be copied: {error}", from.join(part).display()));
+            for entry in fs::read_dir(from.join(part)).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                if entry.path().is_file() {
+                    fs::copy(entry.path(), folder.0.join(part).join(entry.file_name())).map_err(failed)?;
+                }
+            }
+        }
+        Ok(folder)
+    }
+
+    fn write(&self, path: &str, text: &str) -> Outcome {
+        let path = self.0.join(path);
+        fs::write(&path, text).map_err(|error| Failure::new(format!("{} cannot be written: {error}", path.display())))
+    }
+
+    /// A command that runs in this folder.
+    pub(crate) fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = shell::command(program, arguments);
+        command.current_dir(&self.0);
+        command
+    }
+
+    /// Cargo on this package, with the workspace's crate, settings and build folder, so that little is built twice.
+    fn cargo(&self, arguments: &[&str]) -> Command {
+        let path = shell::root().join("crates/closenotify");
+        let mut command = shell::cargo(arguments);
+        command.current_dir(&self.0).arg("--offline");
+        command.args(["--config", &format!("patch.crates-io.closenotify.path={path:?}")]);
+        command.args(["--config", "profile.dev.debug=1"]);
+        command.args(["--config", "profile.dev.package.rustls.debug-assertions=false"]);
+        command.env("CARGO_TARGET_DIR", shell::target_folder());
+        command
+    }
+
+    /// A program that was built.
+    fn program(&self, name: &str) -> Command {
+        let program = shell::target_folder().join("debug").join(name);
+        self.command(&program.to_string_lossy(), &[])
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left in the temporary folder does no damage.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A program that runs; killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    /// Starts `command`.
+    pub(crate) fn start(mut command: Command) -> Outcome<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| Failure::new(format!("the server cannot start: {error}")))?;
+        let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout.take(OUTPUT_MAX)).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Ok(Self { child, lines })
+    }
+
+    /// The next line of its output.
+    pub(crate) fn line(&mut self) -> Outcome<String> {
+        self.lines
+            .recv_timeout(LIMIT)
+            .map_err(|_| Failure::new(format!("the server ended, or printed no line for {LIMIT:?}")))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only on a process that has ended and was waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const README: &str = "crates/closenotify/README.md";
+
+const ADDRESS: &str = "127.0.0.1:8443";
+
+const OPENSSL: &str = "openssl req ";
+
+const SERVER: &str = "cargo run --bin server";
+
+const CLIENT: &str = "cargo run --bin client";
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+const OUTPUT_MAX: u64 = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::{block, files, shown};
+
+    const PAGE: &str =
+        "# X\n\n`src/a.rs`:\n\n```rust\nfn a() {}\n```\n\ntext\n\n```console\n$ one --flag\nout\n$ two\n```\n";
+
+    #[test]
+    fn a_block_after_its_path_is_a_file_and_no_other() {
+        assert_eq!(files(PAGE), [("src/a.rs", "fn a() {}\n".to_owned())]);
+    }
+
+    #[test]
+    fn the_first_block_of_a_language_is_found() {
+        assert_eq!(block(PAGE, "rust"), Some("fn a() {}\n"));
+        assert_eq!(block(PAGE, "toml"), None);
+    }
+
+    #[test]
+    fn a_command_is_found_with_its_output() {
+        assert_eq!(shown(PAGE, "one").expect("shown"), ("one --flag", vec!["out"]));
+        assert_eq!(shown(PAGE, "two").expect("shown"), ("two", vec![]));
+        assert!(shown(PAGE, "three").is_err());
+    }
+}
