@@ -1,7 +1,7 @@
-//! The quick start of `crates/closenotify/README.md`, as a stranger would paste it.
+//! The quick starts of `crates/closenotify/README.md` and `crates/closenotify-core/README.md`, as a stranger would paste them.
 //!
-//! A fenced block after a line that is only a path in backticks and a colon becomes that file. The blocks are built as a package
-//! of their own, against the closenotify of this workspace; then the README's commands run, and what they print must be what the
+//! A fenced block after a line that is only a path in backticks and a colon becomes that file. The blocks of a README are built
+//! as a package of their own, against the crates of this workspace; then its commands run, and what they print must be what the
 //! README shows. The library snippet of the root README is compiled with them.
 
 use std::io::{BufRead, BufReader, Read};
@@ -14,47 +14,45 @@ use std::{fs, thread};
 use crate::peers;
 use crate::shell::{self, Failure, Outcome};
 
-/// Builds the files of the quick start, and runs its commands.
+/// Builds the files of the quick starts, and runs their commands.
 pub(crate) fn run() -> Outcome {
     peers::install_missing()?;
-    let readme = read(&shell::root().join(README))?;
-    let folder = Folder::new()?;
-    for (path, text) in files(&readme) {
-        // Another program may listen on the port of the README.
-        folder.write(path, &text.replace(ADDRESS, "127.0.0.1:0"))?;
-    }
-    let root = read(&shell::root().join("README.md"))?;
+    // What the builds may not download.
+    shell::run(shell::cargo(&["fetch", "--locked"]))?;
+    let [streams, core, root] = [STREAMS, CORE, "README.md"].map(|path| read(&shell::root().join(path)));
+    let (streams, core, root) = (streams?, core?, root?);
+    let folder = Folder::new("streams")?;
+    // Another program may listen on the port of the README.
+    folder.package(&streams, "127.0.0.1:0")?;
     let snippet = block(&root, "rust").ok_or_else(|| Failure::new("README.md has no block of Rust"))?;
     folder.write("src/lib.rs", &format!("#![allow(dead_code)]\n{snippet}"))?;
-    // The versions that the workspace is tested with.
-    folder.write("Cargo.lock", &read(&shell::root().join("Cargo.lock"))?)?;
-    // What the build may not download.
-    shell::run(shell::cargo(&["fetch", "--locked"]))?;
     shell::run(folder.cargo(&["build", "--lib", "--bin", "server"]))?;
+    let (openssl, _) = shown(&streams, "openssl req ")?;
+    shell::run(folder.command("sh", &["-c", openssl]))?;
 
-    let [certificate, server, client] = [OPENSSL, SERVER, CLIENT].map(|command| shown(&readme, command));
-    let (command, _) = certificate?;
-    shell::run(folder.command("sh", &["-c", command]))?;
-    let mut running = Running::start(folder.program("server"))?;
-    let (_, expected) = server?;
-    let Some((first, session)) = expected.split_first() else {
-        return Err(Failure::new(format!("{README} does not show what the server prints")));
+    let (_, expected) = shown(&streams, "cargo run --bin server")?;
+    let [first, session] = expected[..] else {
+        return Err(Failure::new(format!("{STREAMS} shows {} lines of the server, and not two", expected.len())));
     };
-    let line = running.line()?;
-    let Some((text, address)) = line.rsplit_once(' ') else {
-        return Err(Failure::new(format!("the server printed `{line}` where {README} shows `{first}`")));
-    };
+    let mut server = Running::start(folder.program("server"))?;
+    let line = server.line()?;
+    let (text, address) = line.rsplit_once(' ').unwrap_or((&line, ""));
     same(&format!("{text} {ADDRESS}"), first, "the server")?;
 
-    let source = read(&folder.0.join("src/bin/client.rs"))?;
-    folder.write("src/bin/client.rs", &source.replace("127.0.0.1:0", address))?;
+    folder.package(&streams, address)?;
     shell::run(folder.cargo(&["build", "--bin", "client"]))?;
     let printed = shell::output(folder.program("client"))?;
-    same(printed.trim_end(), &client?.1.join("\n"), "the client")?;
-    for expected in session {
-        same(&running.line()?, expected, "the server")?;
-    }
-    println!("quickstart: both programs print what the README shows");
+    same(printed.trim_end(), &shown(&streams, "cargo run --bin client")?.1.join("\n"), "the client")?;
+    same(&server.line()?, session, "the server")?;
+
+    let blocking = Folder::new("core")?;
+    blocking.package(&core, address)?;
+    blocking.write("cert.pem", &read(&folder.0.join("cert.pem"))?)?;
+    shell::run(blocking.cargo(&["build"]))?;
+    let printed = shell::output(blocking.program("hello-core"))?;
+    same(printed.trim_end(), &shown(&core, "cargo run")?.1.join("\n"), "the blocking client")?;
+    same(&server.line()?, session, "the server")?;
+    println!("quickstart: the programs print what the READMEs show");
     Ok(())
 }
 
@@ -85,7 +83,7 @@ fn shown<'a>(readme: &'a str, start: &str) -> Outcome<(&'a str, Vec<&'a str>)> {
     let mut lines =
         readme.lines().skip_while(|line| !line.strip_prefix("$ ").is_some_and(|line| line.starts_with(start)));
     let Some(command) = lines.next() else {
-        return Err(Failure::new(format!("{README} does not show `{start}`")));
+        return Err(Failure::new(format!("no README shows `{start}`")));
     };
     let output = lines.take_while(|line| *line != "```" && !line.starts_with("$ ")).collect();
     Ok((command.trim_start_matches("$ "), output))
@@ -95,7 +93,7 @@ fn same(printed: &str, expected: &str, who: &str) -> Outcome {
     if printed == expected {
         return Ok(());
     }
-    Err(Failure::new(format!("{who} printed:\n{printed}\nwhere {README} shows:\n{expected}")))
+    Err(Failure::new(format!("{who} printed:\n{printed}\nwhere the README shows:\n{expected}")))
 }
 
 fn read(path: &Path) -> Outcome<String> {
@@ -106,8 +104,8 @@ fn read(path: &Path) -> Outcome<String> {
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Outcome<Self> {
-        let folder = std::env::temp_dir().join(format!("closenotify-quickstart-{}", std::process::id()));
+    fn new(name: &str) -> Outcome<Self> {
+        let folder = std::env::temp_dir().join(format!("closenotify-{name}-{}", std::process::id()));
         let failed = |error| Failure::new(format!("{} cannot be created: {error}", folder.display()));
         fs::create_dir_all(folder.join("src/bin")).map_err(failed)?;
         Ok(Self(folder))
@@ -115,7 +113,7 @@ impl Folder {
 
     /// The files of `from`, and those of its `src`.
     pub(crate) fn copy_of(from: &Path) -> Outcome<Self> {
-        let folder = Self::new()?;
+        let folder = Self::new("copy")?;
         for part in [".", "src"] {
             let failed = |error| Failure::new(format!("{} cannot be copied: {error}", from.join(part).display()));
             for entry in fs::read_dir(from.join(part)).map_err(failed)? {
@@ -126,6 +124,14 @@ impl Folder {
             }
         }
         Ok(folder)
+    }
+
+    /// The files of a README, with `address` for the one in it, and the versions that the workspace is tested with.
+    fn package(&self, readme: &str, address: &str) -> Outcome {
+        for (path, text) in files(readme) {
+            self.write(path, &text.replace(ADDRESS, address))?;
+        }
+        self.write("Cargo.lock", &read(&shell::root().join("Cargo.lock"))?)
     }
 
     fn write(&self, path: &str, text: &str) -> Outcome {
@@ -140,12 +146,14 @@ impl Folder {
         command
     }
 
-    /// Cargo on this package, with the workspace's crate, settings and build folder, so that little is built twice.
+    /// Cargo on this package, with the workspace's crates, settings and build folder, so that little is built twice.
     fn cargo(&self, arguments: &[&str]) -> Command {
-        let path = shell::root().join("crates/closenotify");
         let mut command = shell::cargo(arguments);
         command.current_dir(&self.0).arg("--offline");
-        command.args(["--config", &format!("patch.crates-io.closenotify.path={path:?}")]);
+        for name in ["closenotify", "closenotify-core"] {
+            let path = shell::root().join("crates").join(name);
+            command.args(["--config", &format!("patch.crates-io.{name}.path={path:?}")]);
+        }
         command.args(["--config", "profile.dev.debug=1"]);
         command.args(["--config", "profile.dev.package.rustls.debug-assertions=false"]);
         command.env("CARGO_TARGET_DIR", shell::target_folder());
@@ -203,15 +211,11 @@ impl Drop for Running {
     }
 }
 
-const README: &str = "crates/closenotify/README.md";
+const STREAMS: &str = "crates/closenotify/README.md";
+
+const CORE: &str = "crates/closenotify-core/README.md";
 
 const ADDRESS: &str = "127.0.0.1:8443";
-
-const OPENSSL: &str = "openssl req ";
-
-const SERVER: &str = "cargo run --bin server";
-
-const CLIENT: &str = "cargo run --bin client";
 
 const LIMIT: Duration = Duration::from_secs(30);
 
