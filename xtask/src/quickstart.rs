@@ -1,4 +1,4 @@
-//! The quick starts of `crates/closenotify/README.md` and `crates/closenotify-core/README.md`, as a stranger would paste them.
+//! The quick starts in the READMEs of closenotify, closenotify-core and pollcheck, as a stranger would paste them.
 //!
 //! A fenced block after a line that is only a path in backticks and a colon becomes that file. The blocks of a README are built
 //! as a package of their own, against the crates of this workspace; then its commands run, and what they print must be what the
@@ -19,6 +19,14 @@ pub(crate) fn run() -> Outcome {
     peers::install_missing()?;
     // What the builds may not download.
     shell::run(shell::cargo(&["fetch", "--locked"]))?;
+    clients_and_server()?;
+    pollcheck()?;
+    println!("quickstart: the programs print what the READMEs show");
+    Ok(())
+}
+
+/// The echo server of closenotify, its client, and the blocking client of closenotify-core.
+fn clients_and_server() -> Outcome {
     let [streams, core, root] = [STREAMS, CORE, "README.md"].map(|path| read(&shell::root().join(path)));
     let (streams, core, root) = (streams?, core?, root?);
     let folder = Folder::new("streams")?;
@@ -51,9 +59,24 @@ pub(crate) fn run() -> Outcome {
     shell::run(blocking.cargo(&["build"]))?;
     let printed = shell::output(blocking.program("hello-core"))?;
     same(printed.trim_end(), &shown(&core, "cargo run")?.1.join("\n"), "the blocking client")?;
-    same(&server.line()?, session, "the server")?;
-    println!("quickstart: the programs print what the READMEs show");
-    Ok(())
+    same(&server.line()?, session, "the server")
+}
+
+/// The test at the top of pollcheck's README; the rest of that page is tested by the crate itself.
+fn pollcheck() -> Outcome {
+    let readme = read(&shell::root().join(POLLCHECK))?;
+    let [toml, test] = ["toml", "rust"].map(|language| block(&readme, language));
+    let (Some(toml), Some(test)) = (toml, test) else {
+        return Err(Failure::new(format!("{POLLCHECK} does not start with a block of TOML and one of Rust")));
+    };
+    let folder = Folder::new("pollcheck")?;
+    let package = "[package]\nname = \"hello-pollcheck\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+    folder.write("Cargo.toml", &format!("{package}\n{toml}"))?;
+    folder.write("src/lib.rs", test)?;
+    folder.lock()?;
+    let mut tests = folder.cargo(&["test", "--lib"]);
+    tests.args(["--config", "profile.dev.package.pollcheck.opt-level=1"]);
+    shell::run(tests)
 }
 
 /// The path and the text of each block that is a file.
@@ -126,11 +149,16 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The files of a README, with `address` for the one in it, and the versions that the workspace is tested with.
+    /// The files of a README, with `address` for the one in it.
     fn package(&self, readme: &str, address: &str) -> Outcome {
         for (path, text) in files(readme) {
             self.write(path, &text.replace(ADDRESS, address))?;
         }
+        self.lock()
+    }
+
+    /// The versions that the workspace is tested with.
+    fn lock(&self) -> Outcome {
         self.write("Cargo.lock", &read(&shell::root().join("Cargo.lock"))?)
     }
 
@@ -150,7 +178,11 @@ impl Folder {
     fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = shell::cargo(arguments);
         command.current_dir(&self.0).arg("--offline");
-        for name in ["closenotify", "closenotify-core"] {
+        let manifest = fs::read_to_string(self.0.join("Cargo.toml")).unwrap_or_default();
+        for name in ["closenotify", "closenotify-core", "pollcheck"] {
+            if !manifest.lines().any(|line| line.starts_with(&format!("{name} = "))) {
+                continue;
+            }
             let path = shell::root().join("crates").join(name);
             command.args(["--config", &format!("patch.crates-io.{name}.path={path:?}")]);
         }
@@ -214,6 +246,8 @@ impl Drop for Running {
 const STREAMS: &str = "crates/closenotify/README.md";
 
 const CORE: &str = "crates/closenotify-core/README.md";
+
+const POLLCHECK: &str = "crates/pollcheck/README.md";
 
 const ADDRESS: &str = "127.0.0.1:8443";
 
