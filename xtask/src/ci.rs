@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::shell::{self, Failure, Outcome, cargo};
-use crate::{cases, deny, deps, examples, fuzz, lab, readme, survey, test};
+use crate::{cases, deny, deps, examples, fuzz, lab, quickstart, readme, survey, test, unexpected_eof};
 
 /// Runs every step; stops at the first that fails, and names it.
 pub(crate) fn run() -> Outcome {
@@ -48,6 +48,8 @@ pub(crate) fn run() -> Outcome {
                 shell::run(doc)
             }
             "deny" => deny::run(),
+            "quickstart" => quickstart::run(),
+            "unexpected-eof" => unexpected_eof::run(),
             "readme" => readme::run(),
             _ => unreachable!("every name in STEPS has an arm"),
         };
@@ -69,7 +71,7 @@ pub(crate) fn run() -> Outcome {
     Ok(())
 }
 
-const STEPS: [&str; 13] = [
+const STEPS: [&str; 15] = [
     "fmt",
     "clippy",
     "deps",
@@ -82,5 +84,7 @@ const STEPS: [&str; 13] = [
     "survey",
     "docs",
     "deny",
+    "quickstart",
+    "unexpected-eof",
     "readme",
 ];

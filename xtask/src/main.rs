@@ -12,10 +12,12 @@ mod examples;
 mod fuzz;
 mod lab;
 mod peers;
+mod quickstart;
 mod readme;
 mod shell;
 mod survey;
 mod test;
+mod unexpected_eof;
 
 use std::process::ExitCode;
 
@@ -59,6 +61,10 @@ enum Command {
     FuzzSmoke,
     /// Test the folders of `lab`, and compare docs/pollcheck-results.md with what its streams do
     Lab,
+    /// Build and run the quick start of crates/closenotify/README.md in a package of its own
+    Quickstart,
+    /// Run the commands of docs/unexpected-eof.md against its server, and compare what they print
+    UnexpectedEof,
     /// Run the README's commands: start the demo, run the curl line that it prints, stop it with SIGTERM
     Readme,
     /// Run the checker on real servers, clients and proxies, and write docs/survey.md and docs/survey.html
@@ -78,7 +84,7 @@ enum Command {
         #[arg(long, requires = "small")]
         write: bool,
     },
-    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, test, examples, panics, fuzz-smoke, lab, survey, docs, deny, readme
+    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, test, examples, panics, fuzz-smoke, lab, survey, docs, deny, quickstart, unexpected-eof, readme
     ///
     /// Prints each step's name and duration, and stops at the first failure.
     Ci,
@@ -105,6 +111,8 @@ fn run(command: Command) -> Outcome {
         Command::Examples => examples::run(),
         Command::FuzzSmoke => fuzz::smoke(),
         Command::Lab => lab::run(),
+        Command::Quickstart => quickstart::run(),
+        Command::UnexpectedEof => unexpected_eof::run(),
         Command::Readme => readme::run(),
         Command::Survey { pages: true, .. } => survey::write_pages(),
         Command::Survey { small: true, write, .. } => survey::small(write),
