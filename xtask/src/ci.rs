@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::shell::{self, Failure, Outcome, cargo};
-use crate::{cases, deny, deps, examples, fuzz, lab, readme, survey, test};
+use crate::{bench, callgrind, cases, deny, deps, examples, fuzz, lab, readme, survey, test};
 
 /// Runs every step; stops at the first that fails, and names it.
 pub(crate) fn run() -> Outcome {
@@ -41,6 +41,8 @@ pub(crate) fn run() -> Outcome {
             "examples" => examples::run(),
             "fuzz-smoke" => fuzz::smoke(),
             "lab" => lab::run(),
+            "bench" => bench::quick(),
+            "callgrind" => callgrind::run(false),
             "survey" => survey::small(false),
             "docs" => {
                 let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
@@ -69,7 +71,7 @@ pub(crate) fn run() -> Outcome {
     Ok(())
 }
 
-const STEPS: [&str; 13] = [
+const STEPS: [&str; 15] = [
     "fmt",
     "clippy",
     "deps",
@@ -79,6 +81,8 @@ const STEPS: [&str; 13] = [
     "panics",
     "fuzz-smoke",
     "lab",
+    "bench",
+    "callgrind",
     "survey",
     "docs",
     "deny",
