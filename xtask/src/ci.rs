@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use crate::shell::{self, Failure, Outcome, cargo};
-use crate::{cases, deny, deps, examples, fuzz, lab, quickstart, readme, survey, test, unexpected_eof};
+use crate::{
+    bench, callgrind, cases, deny, deps, examples, fuzz, lab, quickstart, readme, survey, test, unexpected_eof,
+};
 
 /// Runs every step; stops at the first that fails, and names it.
 pub(crate) fn run() -> Outcome {
     let mut times: Vec<(&str, Duration)> = Vec::new();
     let mut sum = None;
-    for name in STEPS {
+    for &name in STEPS {
         println!("\n== {name}");
         let start = Instant::now();
         let outcome = match name {
@@ -21,26 +23,11 @@ pub(crate) fn run() -> Outcome {
             "deps" => deps::run(),
             "cases" => cases::run(),
             "test" => test::run(&[]).map(|tests| sum = Some(tests)),
-            // The workspace builds rustls without its assertions (see Cargo.toml); here the core must stand them.
-            "panics" => {
-                let assertions = "profile.dev.package.rustls.debug-assertions=true";
-                shell::run(cargo(&[
-                    "test",
-                    "--locked",
-                    "-p",
-                    "closenotify-core",
-                    "--config",
-                    assertions,
-                    "--test",
-                    "core",
-                    "--",
-                    "closing",
-                    "bytes",
-                ]))
-            }
             "examples" => examples::run(),
             "fuzz-smoke" => fuzz::smoke(),
             "lab" => lab::run(),
+            "bench" => bench::quick(),
+            "callgrind" => callgrind::run(false),
             "survey" => survey::small(false),
             "docs" => {
                 let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
@@ -71,16 +58,17 @@ pub(crate) fn run() -> Outcome {
     Ok(())
 }
 
-const STEPS: [&str; 15] = [
+const STEPS: &[&str] = &[
     "fmt",
     "clippy",
     "deps",
     "cases",
     "test",
     "examples",
-    "panics",
     "fuzz-smoke",
     "lab",
+    "bench",
+    "callgrind",
     "survey",
     "docs",
     "deny",

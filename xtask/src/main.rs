@@ -4,6 +4,8 @@
 //! a word on what to do.
 #![allow(clippy::print_stdout, reason = "a script talks on standard output")]
 
+mod bench;
+mod callgrind;
 mod cases;
 mod ci;
 mod deny;
@@ -49,6 +51,17 @@ enum Command {
     Peers,
     /// Check the rules between our crates: who may depend on whom, who may name what
     Deps,
+    /// Measure, side by side with others, and write the page of the numbers
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// Count the instructions of the library's hot paths with valgrind, and compare them with bench/callgrind.json
+    ///
+    /// Installs valgrind from Debian's package, as root, when it is missing.
+    Callgrind {
+        /// Write what was counted to bench/callgrind.json
+        #[arg(long)]
+        bless: bool,
+    },
     /// Compare docs/cases.md with the tests: what a case names exists, and says so
     Cases,
     /// Check licences, banned and doubled crates, and sources with cargo-deny; installs it when missing
@@ -84,7 +97,7 @@ enum Command {
         #[arg(long, requires = "small")]
         write: bool,
     },
-    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, test, examples, panics, fuzz-smoke, lab, survey, docs, deny, quickstart, unexpected-eof, readme
+    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, test, examples, fuzz-smoke, lab, bench, callgrind, survey, docs, deny, quickstart, unexpected-eof, readme
     ///
     /// Prints each step's name and duration, and stops at the first failure.
     Ci,
@@ -106,6 +119,8 @@ fn run(command: Command) -> Outcome {
         Command::Test { arguments } => test::run(&arguments).map(|_| ()),
         Command::Peers => peers::install_missing(),
         Command::Deps => deps::run(),
+        Command::Bench(what) => bench::run(&what),
+        Command::Callgrind { bless } => callgrind::run(bless),
         Command::Cases => cases::run(),
         Command::Deny => deny::run(),
         Command::Examples => examples::run(),

@@ -51,7 +51,8 @@ fn missing() -> Vec<&'static Peer> {
     PEERS.iter().filter(|peer| !is_there(peer.program)).collect()
 }
 
-fn is_there(program: &str) -> bool {
+/// Whether there is a program, or a file, of this name.
+pub(crate) fn is_there(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
