@@ -118,6 +118,8 @@ mod buffers;
 pub mod client;
 mod close;
 mod close_on_shutdown;
+#[cfg(any(feature = "hyper-util", feature = "tokio-postgres", feature = "tonic"))]
+mod compat;
 mod connect;
 mod early;
 pub mod ending;
@@ -138,6 +140,10 @@ pub use closenotify_core::{
     AlertDescription, Deadline, HandshakeError, ReceivedEnding, SendError, SentEnding, SessionFacts, TruncatedAt,
     Violation, find_source, io_kind_word,
 };
+#[cfg(feature = "tokio-postgres")]
+pub use compat::PostgresConnect;
+#[cfg(feature = "tonic")]
+pub use compat::TlsConnectInfo;
 pub use connect::{Connect, TlsConnector};
 pub use early::{AcceptEarly, EarlyStream};
 pub use error::{ReadError, WriteError, is_reset, is_truncation, is_write_after_close};
