@@ -94,6 +94,7 @@ async fn a_tonic_service_finds_the_clients_address_and_certificate() {
         let leaf = authority().issue_client("client.test");
         let expected = leaf.chain();
         let check = move |request: Request<()>| {
+            assert_eq!(request.remote_addr(), None, "only tonic can make what that looks for");
             let info = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
             let info = info.ok_or_else(|| Status::internal("nothing is known of the connection"))?;
             assert!(info.get_ref().remote_addr().is_some_and(|peer| peer.ip() == address.ip()), "{info:?}");
