@@ -47,8 +47,12 @@ fn meets_every_case(name: &str) -> Outcome {
     let mut check = cargo(&["run", "--quiet", "--locked", "-p", "closenotify-cli", "--bin", "closenotify", "--"]);
     check.args(["check", "server", "--strict", "--app", "http1:/big", "--timeout", "20s", "--json"]).arg(&report);
     check.args([&address, "--", &example, "{addr}", "{cert}", "{key}"]);
-    // Its text is for a person who looks for what is wrong.
-    let said = shell::output(check)?;
+    let run = check.output().map_err(|error| Failure::new(format!("the checker cannot be started: {error}")))?;
+    // For a person who looks for what is wrong.
+    let said = [run.stdout, run.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+    if !run.status.success() {
+        return Err(Failure::new(format!("`closenotify check server`: {}\n{said}", run.status)));
+    }
     let text = fs::read_to_string(&report)
         .map_err(|error| Failure::new(format!("{} cannot be read: {error}", report.display())))?;
     let summary = all_met(&text).map_err(|why| Failure::new(format!("{why}\n{said}")))?;
