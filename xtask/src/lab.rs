@@ -9,7 +9,7 @@ use crate::shell::{self, Outcome, cargo};
 
 /// Builds and tests each folder, and compares the page of `lab/streams` with what its streams do.
 pub(crate) fn run() -> Outcome {
-    // The system's OpenSSL, which some of the streams stand on.
+    // The system's OpenSSL, which some of the streams stand on, and PostgreSQL.
     peers::install_missing()?;
     for folder in FOLDERS {
         let manifest = format!("lab/{folder}/Cargo.toml");
@@ -24,4 +24,4 @@ pub(crate) fn run() -> Outcome {
     shell::run(page)
 }
 
-const FOLDERS: [&str; 2] = ["incident", "streams"];
+const FOLDERS: [&str; 3] = ["incident", "streams", "ecosystem"];

@@ -68,7 +68,7 @@ enum Command {
     ///
     /// Advisories are checked only where their database can be reached; otherwise that is said.
     Deny,
-    /// Run each example of `closenotify` to its end: those that serve, by the curl line that they print and a Ctrl-C
+    /// Run each example of `closenotify`; those that serve must meet every case of `closenotify check server`
     Examples,
     /// Build the fuzz targets with stable Rust and run each for a bounded number of inputs; needs a C++ compiler
     FuzzSmoke,

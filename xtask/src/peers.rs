@@ -80,12 +80,14 @@ struct Peer {
     package: &'static str,
 }
 
-const PEERS: [Peer; 8] = [
+const PEERS: [Peer; 9] = [
     Peer { program: "gnutls-cli", package: "gnutls-bin" },
     Peer { program: "curl", package: "curl" },
     Peer { program: "openssl", package: "openssl" },
     Peer { program: "python3", package: "python3" },
     Peer { program: "node", package: "nodejs" },
+    // Its server is in no folder of PATH; this starts it.
+    Peer { program: "pg_ctlcluster", package: "postgresql" },
     // What libFuzzer is built with.
     Peer { program: "c++", package: "g++" },
     // What streams over OpenSSL are built with in lab/streams: a program to find it by, and a file of its headers.

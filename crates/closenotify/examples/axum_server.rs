@@ -1,101 +1,88 @@
-//! `axum::serve` over TLS: a listener that hands it streams whose shutdown is a whole close.
+//! An axum router over TLS that meets every case of `closenotify check server`, HTTP/1.1 and HTTP/2.
 //!
-//! `cargo run -p closenotify --example axum_server`, then the curl lines that it prints, then Ctrl-C. The slow answer, asked
-//! for before the Ctrl-C, arrives whole.
+//! `cargo run -p closenotify --example axum_server [ADDR CERT KEY]`, then the curl lines that it prints, then Ctrl-C: the slow
+//! response, requested before the Ctrl-C, arrives complete. It prints how each session ended.
+//!
+//! Not `axum::serve`: it has no way to set `half_close(true)`, and without that hyper drops the response to a client that
+//! sends its close_notify right after the request. hyper-util serves the same router, and `hyper_server.rs` lists what
+//! else matters.
 
 #![expect(clippy::print_stdout, reason = "an example talks")]
 
+mod shared;
+
 use axum::Router;
 use axum::routing::get;
-use axum::serve::Listener;
-use closenotify::{CloseOnShutdown, Linger, TlsAcceptor, Truncation};
+use closenotify::{Linger, TlsAcceptor, Truncation};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
 use std::error::Error;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::certs::{Authority, TlsVersion};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
-type Session = (CloseOnShutdown<TcpStream>, SocketAddr);
+/// How long a graceful shutdown waits for requests to finish.
+const DRAIN: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Yours comes from files; this one is made up and trusted by nobody.
-    let mut config = rustls::ServerConfig::clone(&Authority::new().server_config(TlsVersion::Both));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // A request has a length, so a client that leaves without close_notify, as curl does, cuts nothing off unnoticed.
+    let (addr, config) = shared::arguments()?;
+    // An HTTP request frames itself, so a client that leaves without close_notify, as curl does, truncates nothing unnoticed.
     let acceptor = TlsAcceptor::from(Arc::new(config)).truncation(Truncation::AsEof);
 
-    let tcp = TcpListener::bind("127.0.0.1:0").await?;
-    let address = tcp.local_addr()?;
+    let listener = TcpListener::bind(addr).await?;
+    let address = listener.local_addr()?;
     println!("curl -k https://{address}/\ncurl -k https://{address}/slow");
 
-    let slow = || async {
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        "slow and whole\n"
-    };
-    let router = Router::new().route("/", get(|| async { "hello\n" })).route("/slow", get(slow));
+    let router = Router::new()
+        .route("/", get(async || "hello\n"))
+        .route("/big", get(async || "a".repeat(600_000)))
+        .route("/slow", get(slow));
 
-    // A handshake may take long, and the next one must not wait for it: each has a task, and axum gets what is done.
-    let (to_axum, sessions) = mpsc::channel(1);
-    let accepting = tokio::spawn(accept(tcp, acceptor, to_axum));
-    let listener = TlsListener { sessions, address };
-    axum::serve(listener, router).with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) }).await?;
-    accepting.await?;
-    Ok(())
-}
-
-/// What axum accepts from.
-struct TlsListener {
-    sessions: mpsc::Receiver<Session>,
-    address: SocketAddr,
-}
-
-impl Listener for TlsListener {
-    type Io = CloseOnShutdown<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> Session {
-        match self.sessions.recv().await {
-            Some(session) => session,
-            // Nobody accepts any more: the signal is on its way.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-}
-
-/// Accepts until axum has dropped its listener, then waits until every session has ended.
-async fn accept(tcp: TcpListener, acceptor: TlsAcceptor, to_axum: mpsc::Sender<Session>) {
+    let graceful = GracefulShutdown::new();
     let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = tcp.accept() => match accepted {
-                Ok((tcp, peer)) => drop(sessions.spawn(session(tcp, peer, acceptor.clone(), to_axum.clone()))),
-                Err(error) => println!("no connection: {error}"),
-            },
+            (tcp, peer) = shared::accept(&listener, |error| println!("no connection: {error}")) => {
+                // The handshake is part of the task, so that a slow one holds nobody up.
+                sessions.spawn(session(tcp, peer, acceptor.clone(), router.clone(), graceful.watcher()));
+            }
             Some(_done) = sessions.join_next() => {}
-            () = to_axum.closed() => break,
+            _ = tokio::signal::ctrl_c() => break,
         }
     }
-    drop(tcp);
-    while sessions.join_next().await.is_some() {}
+    drop(listener); // connections that come now are refused and can go elsewhere
+
+    let drained = async {
+        graceful.shutdown().await;
+        while sessions.join_next().await.is_some() {}
+    };
+    if timeout(DRAIN, drained).await.is_err() {
+        println!("not everything finished within {DRAIN:?}; the rest is truncated, and its clients can tell");
+    }
+    Ok(())
 }
 
-async fn session(tcp: TcpStream, peer: SocketAddr, acceptor: TlsAcceptor, to_axum: mpsc::Sender<Session>) {
-    match acceptor.accept(tcp).await {
-        Ok(stream) => {
-            let (io, ended) = stream.close_on_shutdown(Linger::default());
-            // When axum takes no more, the stream is dropped, which is an ending as well.
-            let _ = to_axum.send((io, peer)).await;
-            println!("{peer}: {}", ended.await);
-        }
-        Err(error) => println!("{peer}: no session: {error}"),
-    }
+async fn slow() -> &'static str {
+    sleep(Duration::from_secs(5)).await;
+    "slow and complete\n"
+}
+
+async fn session(tcp: TcpStream, peer: SocketAddr, acceptor: TlsAcceptor, router: Router, watcher: Watcher) {
+    let stream = match acceptor.accept(tcp).await {
+        Ok(stream) => stream,
+        Err(error) => return println!("{peer}: no session: {error}"),
+    };
+    let (io, ended) = stream.close_on_shutdown(Linger::default());
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().half_close(true);
+    let connection = builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(router));
+    // An error here is about a connection that ends, too, and the ending tells more.
+    let _ = watcher.watch(connection.into_owned()).await;
+    println!("{peer}: {}", ended.await);
 }

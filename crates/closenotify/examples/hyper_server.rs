@@ -1,11 +1,19 @@
-//! An HTTP/1.1 and HTTP/2 server of hyper whose graceful shutdown loses nothing, and that says how each session ended.
+//! An HTTP/1.1 and HTTP/2 server with hyper that meets every case of `closenotify check server`.
 //!
-//! `cargo run -p closenotify --example hyper_server`, then the curl line that it prints, then Ctrl-C.
+//! `cargo run -p closenotify --example hyper_server [ADDR CERT KEY]`, then the curl line that it prints, then Ctrl-C: requests
+//! that were being served get their complete responses. It prints how each session ended.
 //!
-//! hyper takes the stream over and ends it by a shutdown and a drop. Its `without_shutdown` and `into_parts` would give the
-//! stream back, but not what hyper had not written yet. So it gets a stream whose shutdown is a whole close.
+//! Three things matter here:
+//!
+//! - `half_close(true)`: a client may send its close_notify right after the request (RFC 9846 section 6.1). By default hyper
+//!   takes that for a disconnect and drops the response.
+//! - `close_on_shutdown`: hyper ends a connection with a shutdown and a drop. With this stream the shutdown is a complete close,
+//!   so that a reset cannot destroy the end of a response.
+//! - `accept` pauses after an error, so that a process without free descriptors does not spin.
 
 #![expect(clippy::print_stdout, reason = "an example talks")]
+
+mod shared;
 
 use closenotify::{Ended, Linger, TlsAcceptor, Truncation};
 use http_body_util::Full;
@@ -19,33 +27,29 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::certs::{Authority, TlsVersion};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// How long a graceful shutdown waits for requests to be done. The close behind them has a bound of its own.
+/// How long a graceful shutdown waits for requests to finish.
 const DRAIN: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Yours comes from files; this one is made up and trusted by nobody.
-    let mut config = rustls::ServerConfig::clone(&Authority::new().server_config(TlsVersion::Both));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // A request has a length, so a client that leaves without close_notify, as curl does, cuts nothing off unnoticed.
+    let (addr, config) = shared::arguments()?;
+    // An HTTP request frames itself, so a client that leaves without close_notify, as curl does, truncates nothing unnoticed.
     let acceptor = TlsAcceptor::from(Arc::new(config)).truncation(Truncation::AsEof);
 
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = TcpListener::bind(addr).await?;
     println!("curl -k https://{}/", listener.local_addr()?);
 
     let graceful = GracefulShutdown::new();
     let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((tcp, _)) => drop(sessions.spawn(session(tcp, acceptor.clone(), graceful.watcher()))),
-                Err(error) => println!("no connection: {error}"),
-            },
+            (tcp, _) = shared::accept(&listener, |error| println!("no connection: {error}")) => {
+                sessions.spawn(session(tcp, acceptor.clone(), graceful.watcher()));
+            }
             Some(_done) = sessions.join_next() => {}
             _ = tokio::signal::ctrl_c() => break,
         }
@@ -57,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         while sessions.join_next().await.is_some() {}
     };
     if timeout(DRAIN, drained).await.is_err() {
-        println!("not everything was done after {DRAIN:?}; what is unfinished is cut off, and looks so to its clients");
+        println!("not everything finished within {DRAIN:?}; the rest is truncated, and its clients can tell");
     }
     Ok(())
 }
@@ -72,13 +76,18 @@ async fn session(tcp: TcpStream, acceptor: TlsAcceptor, watcher: Watcher) {
 async fn serve(tcp: TcpStream, acceptor: TlsAcceptor, watcher: Watcher) -> std::io::Result<Ended> {
     let stream = acceptor.accept(tcp).await?; // has a deadline of 10 s
     let (io, ended) = stream.close_on_shutdown(Linger::default());
-    let builder = auto::Builder::new(TokioExecutor::new());
-    let connection = builder.serve_connection(TokioIo::new(io), service_fn(answer));
-    // An error here is about a connection that ends, too, and the ending says more.
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().half_close(true);
+    let connection = builder.serve_connection(TokioIo::new(io), service_fn(respond));
+    // An error here is about a connection that ends, too, and the ending tells more.
     let _ = watcher.watch(connection.into_owned()).await;
     Ok(ended.await)
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    Ok(Response::new(format!("{:?} {}\n", request.version(), request.uri().path()).into()))
+async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let page = match request.uri().path() {
+        "/big" => "a".repeat(600_000),
+        path => format!("{:?} {path}\n", request.version()),
+    };
+    Ok(Response::new(page.into()))
 }

@@ -119,6 +119,8 @@ pub mod client;
 mod clock;
 mod close;
 mod close_on_shutdown;
+#[cfg(any(feature = "hyper-util", feature = "tokio-postgres", feature = "tonic"))]
+mod compat;
 mod connect;
 #[cfg(feature = "early-data")]
 mod early;
@@ -147,6 +149,10 @@ pub use closenotify_core::{
     AlertDescription, Deadline, HandshakeError, ReceivedEnding, SendError, SentEnding, SessionFacts, TruncatedAt,
     Violation, find_source, io_kind_word,
 };
+#[cfg(feature = "tokio-postgres")]
+pub use compat::PostgresConnect;
+#[cfg(feature = "tonic")]
+pub use compat::TlsConnectInfo;
 pub use connect::{Connect, TlsConnector};
 #[cfg(feature = "early-data")]
 pub use early::{AcceptEarly, EarlyStream};
