@@ -22,7 +22,10 @@ use rustls::server::UnbufferedServerConnection;
 #[cfg(feature = "early-data")]
 use rustls::unbuffered::EncryptError;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, ReadEarlyData, UnbufferedStatus};
-use rustls::{CommonState, ConnectionTrafficSecrets, Error, HandshakeKind, PeerIncompatible, PeerMisbehaved, ProtocolVersion, Side, SupportedCipherSuite};
+use rustls::{
+    CommonState, ConnectionTrafficSecrets, Error, HandshakeKind, PeerIncompatible, PeerMisbehaved, ProtocolVersion,
+    Side, SupportedCipherSuite,
+};
 
 /// A session before its handshake is complete.
 pub(crate) struct HandshakeEngine {
@@ -213,7 +216,9 @@ impl HandshakeEngine {
         let common = self.common();
         SessionFacts {
             version: common.protocol_version().unwrap_or(ProtocolVersion::Unknown(0)),
-            cipher_suite: common.negotiated_cipher_suite().map_or(rustls::CipherSuite::Unknown(0), |suite| suite.suite()),
+            cipher_suite: common
+                .negotiated_cipher_suite()
+                .map_or(rustls::CipherSuite::Unknown(0), |suite| suite.suite()),
             alpn: common.alpn_protocol().map(<[u8]>::to_vec),
             server_name: match &self.connection {
                 Connection::Client(_) => self.asked_for.clone(),

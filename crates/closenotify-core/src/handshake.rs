@@ -213,7 +213,9 @@ impl Handshake {
         if inside_message {
             // TLS 1.2 alone: in TLS 1.3 a message that spans a change of keys is refused before.
             let violation = Violation::interleaved();
-            session.sender.take_owed(crate::owes::SenderOwes::end(crate::owes::End::Alert(violation.alert())), &mut self.output);
+            session
+                .sender
+                .take_owed(crate::owes::SenderOwes::end(crate::owes::End::Alert(violation.alert())), &mut self.output);
             return Err(HandshakeError::Violation(violation));
         }
         #[cfg(feature = "early-data")]

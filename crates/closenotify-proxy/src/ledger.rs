@@ -155,7 +155,11 @@ impl Entry {
     pub(crate) fn handshake_failed(&mut self, error: &HandshakeError) {
         self.handshake = error.word();
         self.ended_first = Some(match error {
-            HandshakeError::TimedOut(_) | HandshakeError::Refused(_) => EndedFirst::Proxy,
+            HandshakeError::TimedOut(_)
+            | HandshakeError::Refused(_)
+            | HandshakeError::Violation(_)
+            | HandshakeError::HelloTooLong
+            | HandshakeError::NoKeyExtraction => EndedFirst::Proxy,
             _ => EndedFirst::Client,
         });
         self.reason = Some(error.to_string());
@@ -172,9 +176,6 @@ impl Entry {
     pub(crate) fn client_ended(&mut self, received: &ReceivedEnding, sent: &SentEnding) {
         self.client_received = Some(received.word());
         self.client_sent = Some(sent.word());
-        if let ReceivedEnding::CloseNotify { trailing } = received {
-            self.trailing_bytes = *trailing;
-        }
         if !matches!(received, ReceivedEnding::CloseNotify | ReceivedEnding::Abandoned) {
             self.explain(format!("client: {received}"));
         }

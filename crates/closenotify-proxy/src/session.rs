@@ -11,7 +11,9 @@ use crate::ledger::{EndedFirst, Entry, Ledger, Phase};
 use crate::relay::{First, Guard, Leg, Limits, Outcome, Relay, Report, TcpEnding, TcpLeg, TlsLeg};
 use crate::shutdown::Shutdown;
 use crate::tcp_end;
-use closenotify::{Deadline, HandshakeError, Linger, ReceivedEnding, SentEnding, TlsAcceptor, io_kind_word, server};
+use closenotify::{
+    Deadline, HandshakeError, Linger, ReceivedEnding, SentEnding, TlsAcceptor, io_kind_word, linger, send_queue, server,
+};
 use pollcheck::meter::{Counts, Metered, Spin};
 use std::future::ready;
 use std::io;
@@ -140,9 +142,11 @@ impl Sessions {
             entry.explain("client: it reset the connection before its answer was complete".into());
         }
         // The two wait for different peers: neither keeps the other waiting.
-        let ((received, sent, discarded), (upstream_received, upstream_sent)) =
+        entry.trailing_bytes = client.looked();
+        let ((received, sent, discarded, trailing), (upstream_received, upstream_sent)) =
             tokio::join!(self.end_client(client, &report), self.end_upstream(upstream, &report));
         entry.discarded_bytes = discarded;
+        entry.trailing_bytes += trailing;
         // The side that ended first has the first word on why.
         if report.first == Some(First::B) {
             entry.upstream_ended(upstream_received, upstream_sent);
@@ -156,47 +160,53 @@ impl Sessions {
 
     /// A handshake that failed has sent its alert; the connection is ended so that it arrives.
     async fn refuse(&self, entry: &mut Entry, error: &io::Error, client: TcpStream) {
-        let cause = error.get_ref().and_then(|source| source.downcast_ref::<HandshakeError>());
+        // An error of the transport comes as it is.
+        let cause = HandshakeError::find(error).cloned().unwrap_or_else(|| match error.kind() {
+            io::ErrorKind::ConnectionReset => HandshakeError::Reset,
+            kind => HandshakeError::Failed(kind),
+        });
+        entry.handshake_failed(&cause);
         match cause {
-            Some(cause) => entry.handshake_failed(cause),
-            None => entry.explain(error.to_string()),
-        }
-        match cause {
-            Some(HandshakeError::Alert(_) | HandshakeError::NotTls { .. } | HandshakeError::Refused(_)) => {
+            HandshakeError::Truncated { .. }
+            | HandshakeError::Reset
+            | HandshakeError::Failed(_)
+            | HandshakeError::TimedOut(_) => drop(client),
+            _ => {
                 tokio::select! {
                     biased;
-                    () = tcp_end::linger(&client, REFUSED_LINGER, REFUSED_BYTES) => {}
+                    _discarded = linger(client, REFUSED) => {}
                     () = self.abort.aborting() => {}
                 }
             }
-            Some(_) | None => drop(client),
         }
     }
 
-    /// Ends the client's connection, and says how its two halves ended and how much was thrown away.
-    async fn end_client(&self, leg: TlsLeg<TcpStream>, report: &Report) -> (ReceivedEnding, SentEnding, u64) {
+    /// Ends the client's connection, and returns how its two halves ended, how much was discarded, and how much of that came
+    /// after its close_notify.
+    async fn end_client(&self, leg: TlsLeg<TcpStream>, report: &Report) -> (ReceivedEnding, SentEnding, u64, u64) {
         let given_up = report.timed_out.map_or(ReceivedEnding::Abandoned, ReceivedEnding::TimedOut);
         let received = leg.received().cloned();
         let sent = leg.sent().cloned();
-        let stream = leg.into_stream();
+        let mut stream = leg.into_stream();
+        stream.set_send_queue(|io| send_queue(io.get_ref()));
         match sent {
             // It has been told that it has everything, or why not: it must get that.
             Some(sent @ (SentEnding::CloseNotify | SentEnding::Alert(_))) => {
-                let (last, discarded) = tokio::select! {
+                let (last, discarded, trailing) = tokio::select! {
                     biased;
-                    ended = stream.close(Linger::default()) => (ended.received, ended.discarded),
-                    () = self.abort.aborting() => (ReceivedEnding::TimedOut(Deadline::Drain), 0),
+                    ended = stream.close(Linger::default()) => (ended.received, ended.discarded, ended.trailing),
+                    () = self.abort.aborting() => (ReceivedEnding::TimedOut(Deadline::Drain), 0, 0),
                 };
                 let received = received.unwrap_or(match report.timed_out {
                     Some(_) => given_up,
                     None => last,
                 });
-                (received, sent, discarded)
+                (received, sent, discarded, trailing)
             }
             sent => {
                 let sent = sent.unwrap_or(report.timed_out.map_or(SentEnding::Aborted, SentEnding::TimedOut));
                 tcp_end::reset(stream.into_inner().0.into_inner(), self.patience(report)).await;
-                (received.unwrap_or(given_up), sent, 0)
+                (received.unwrap_or(given_up), sent, 0, 0)
             }
         }
     }
@@ -262,8 +272,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RESET_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long, and over how many bytes, a connection whose handshake was refused is kept so that the alert arrives.
-const REFUSED_LINGER: Duration = Duration::from_secs(2);
-const REFUSED_BYTES: usize = 256 * 1024;
+const REFUSED: Linger = Linger { idle: Duration::from_secs(2), time: Duration::from_secs(2), bytes: 256 * 1024 };
 
 #[cfg(test)]
 mod tests {

@@ -162,6 +162,7 @@ pub use lazy::{LazyConfigAcceptor, StartHandshake};
 pub use reading::Truncation;
 /// The library that does TLS itself: its configurations are what connectors and acceptors are made from.
 pub use rustls;
+pub use send_queue::send_queue;
 pub use split::{ReadHalf, ReuniteError, SplitTransport, WriteHalf};
 pub use stream::TlsStream;
 pub use transport::Splittable;

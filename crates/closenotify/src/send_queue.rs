@@ -7,8 +7,20 @@
 use std::any::Any;
 use tokio::net::TcpStream;
 
-/// The send queue of the transports that this crate knows; `None` for any other.
-pub(crate) fn of<T: 'static>(io: &T) -> Option<u64> {
+/// How many bytes the kernel holds for a Tokio `TcpStream` or `UnixStream` that its peer has not taken, with the kernel's own
+/// overhead; 0 when everything is delivered. `None` for any other type, and on other systems than Linux.
+///
+/// For [`set_send_queue`](crate::TlsStream::set_send_queue) of a transport that wraps a socket:
+///
+/// ```
+/// # use closenotify::client::TlsStream;
+/// # use tokio::net::TcpStream;
+/// # struct Wrapped { tcp: TcpStream }
+/// # fn set(mut stream: TlsStream<Wrapped>) {
+/// stream.set_send_queue(|io| closenotify::send_queue(&io.tcp));
+/// # }
+/// ```
+pub fn send_queue<T: 'static>(io: &T) -> Option<u64> {
     let io: &dyn Any = io;
     if let Some(socket) = io.downcast_ref::<TcpStream>() {
         return platform::of(socket);
@@ -63,14 +75,14 @@ mod tests {
     #[tokio::test]
     async fn the_queue_of_a_socket_shrinks_as_its_peer_reads() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut peer, _) = listener.accept().await.unwrap();
-        assert_eq!(of(&socket), Some(0));
+        assert_eq!(send_queue(&socket), Some(0));
         let mut written = 0;
         while let Ok(more) = socket.try_write(&[0; 65536]) {
             written += more;
         }
-        let full = of(&socket).unwrap();
+        let full = send_queue(&socket).unwrap();
         assert!(full > 0);
         let reading = tokio::spawn(async move {
             let mut rest = vec![0; written];
@@ -79,15 +91,15 @@ mod tests {
         });
         let _peer = reading.await.unwrap();
         // The peer's kernel has acknowledged what the peer has read.
-        while of(&socket).unwrap() > 0 {
+        while send_queue(&socket).unwrap() > 0 {
             tokio::task::yield_now().await;
         }
 
         let (mut socket, mut peer) = UnixStream::pair().unwrap();
         socket.write_all(&[0; 5000]).await.unwrap();
-        assert!(of(&socket).unwrap() >= 5000);
+        assert!(send_queue(&socket).unwrap() >= 5000);
         peer.read_exact(&mut [0; 5000]).await.unwrap();
-        assert_eq!(of(&socket), Some(0));
-        assert_eq!(of(&tokio::io::duplex(1).0), None);
+        assert_eq!(send_queue(&socket), Some(0));
+        assert_eq!(send_queue(&tokio::io::duplex(1).0), None);
     }
 }

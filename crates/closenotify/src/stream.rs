@@ -6,8 +6,9 @@ use crate::close_on_shutdown::{CloseOnShutdown, WhenEnded};
 use crate::link::{Link, Side};
 use crate::outbox::{Extent, Outbox};
 use crate::reading::{Reading, Truncation};
+use crate::send_queue::send_queue;
 use crate::split::{ReadHalf, SplitTransport, WriteHalf};
-use crate::{client, send_queue, server};
+use crate::{client, server};
 use closenotify_core::{Exporter, ReceivedEnding, SentEnding, SessionFacts};
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -134,7 +135,7 @@ impl<T: 'static> Stream<T> {
     pub(crate) fn send_queue(&self) -> Option<u64> {
         match self.send_queue {
             Some(send_queue) => send_queue(&self.io),
-            None => send_queue::of(&self.io),
+            None => send_queue(&self.io),
         }
     }
 }

@@ -9,8 +9,8 @@ mod cuts;
 mod drawn;
 #[cfg(feature = "early-data")]
 mod early;
-mod handshake;
 mod exporter;
+mod handshake;
 mod incident;
 mod inputs;
 mod key_update;

@@ -54,13 +54,14 @@ pub(crate) trait Leg {
 pub(crate) struct TlsLeg<T> {
     stream: server::TlsStream<Metered<T>>,
     policy: TruncationPolicy,
-    /// How often there was something behind the client's close_notify, while its answer was awaited.
+    /// How often there was something after the client's close_notify while its answer was awaited, and how many bytes.
     looks: u32,
+    looked: u64,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> TlsLeg<T> {
     pub(crate) fn new(stream: server::TlsStream<Metered<T>>, policy: TruncationPolicy) -> Self {
-        Self { stream, policy, looks: 0 }
+        Self { stream, policy, looks: 0, looked: 0 }
     }
 
     pub(crate) fn received(&self) -> Option<&ReceivedEnding> {
@@ -69,6 +70,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsLeg<T> {
 
     pub(crate) fn sent(&self) -> Option<&SentEnding> {
         self.stream.sent_ending()
+    }
+
+    /// How many bytes after the client's close_notify were read in search of a reset.
+    pub(crate) fn looked(&self) -> u64 {
+        self.looked
     }
 
     pub(crate) fn into_stream(self) -> server::TlsStream<Metered<T>> {
@@ -122,7 +128,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Leg for TlsLeg<T> {
         while self.looks < LOOKS_MAX {
             let mut scrap = BytesMut::with_capacity(LOOK);
             match ready!(poll_read_buf(self.stream.get_mut().0, cx, &mut scrap)) {
-                Ok(1..) => self.looks += 1,
+                Ok(read @ 1..) => {
+                    self.looks += 1;
+                    self.looked += read as u64;
+                }
                 // FIN: the leg still waits for what goes to it.
                 Ok(0) => self.looks = LOOKS_MAX,
                 Err(_) => return Poll::Ready(()),
