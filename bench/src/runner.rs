@@ -9,7 +9,9 @@ use crate::works::{Sample, Work};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// What all children printed.
 #[derive(Default)]
@@ -73,10 +75,21 @@ fn child(program: &str, work: Work, stack: Name, count: u64) -> io::Result<Sampl
     }
     let (work, stack) = (name_of(work), name_of(stack));
     command.args(["--work", &work, "--stack", &stack, "--count", &count.to_string()]);
-    let output = command.output()?;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let deadline = Instant::now() + LIMIT;
+    // What it prints is far less than a pipe holds, so it need not be read meanwhile. std has no wait with a time limit.
+    while child.try_wait()?.is_none() {
+        if Instant::now() >= deadline {
+            child.kill()?;
+            child.wait()?;
+            return Err(io::Error::other(format!("{work} with {stack}: not done after {} s", LIMIT.as_secs())));
+        }
+        thread::park_timeout(Duration::from_millis(20));
+    }
+    let output = child.wait_with_output()?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(io::Error::other(format!("{work} with {stack}: {}\n{}", output.status, said.trim_end())));
+        let message = String::from_utf8_lossy(&output.stderr);
+        return Err(io::Error::other(format!("{work} with {stack}: {}\n{}", output.status, message.trim_end())));
     }
     Ok(serde_json::from_slice(&output.stdout)?)
 }
@@ -146,6 +159,9 @@ fn spread(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
     [values[0], values[values.len() / 2], values[values.len() - 1]]
 }
+
+/// Far more than any child takes, on a machine that does other things, too.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Each work, and how much of it one child does.
 const WORKS: [(Work, u64); 9] = [

@@ -45,7 +45,9 @@ pub(crate) fn quick() -> Outcome {
     test.arg("--target-dir").arg(shell::target_folder());
     shell::run(test)?;
     shell::run(shell::command(&program.to_string_lossy(), &["library", "--quick"])).map_err(|failure| Failure {
-        message: format!("{failure}\nA count above says **no**, or a work failed: its message is above"),
+        message: format!(
+            "{failure}\neither a count in the table above is not at its target, or a work failed with the message above"
+        ),
         ..failure
     })
 }

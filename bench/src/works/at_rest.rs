@@ -12,10 +12,12 @@ use std::future::poll_fn;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::task::Poll;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 /// Bytes a session, transport and stream object included.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -41,13 +43,24 @@ pub fn run<S: Stack>(count: u64) -> io::Result<Sample> {
     }
     let mut server =
         Command::new(std::env::current_exe()?).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let sample = open_and_measure::<S>(&identity, &mut server, count);
+    if sample.is_err() {
+        // It may be gone already, which is as good.
+        let _ = server.kill();
+    }
+    // Without its standard input it ends, and its sessions with it.
+    server.wait()?;
+    sample
+}
+
+fn open_and_measure<S: Stack>(identity: &Identity, server: &mut Child, count: u64) -> io::Result<Sample> {
     let mut to_server = server.stdin.take().expect("it was asked for");
     let mut from_server = BufReader::new(server.stdout.take().expect("it was asked for"));
-    serde_json::to_writer(&mut to_server, &identity)?;
+    serde_json::to_writer(&mut to_server, identity)?;
     to_server.write_all(b"\n")?;
     let address: SocketAddr = read_line(&mut from_server)?;
 
-    let stack = S::new(&identity, Resumption::Never)?;
+    let stack = S::new(identity, Resumption::Never)?;
     let before = Meter::now();
     let held = runtime()?.block_on(async {
         let open = async || {
@@ -69,9 +82,6 @@ pub fn run<S: Stack>(count: u64) -> io::Result<Sample> {
         let server: (u64, u64) = read_line(&mut from_server)?;
         io::Result::Ok(Held { heap: [held.0, server.0], resident: [held.1, server.1] })
     })?;
-    // That ends the server, and it its sessions.
-    drop(to_server);
-    server.wait()?;
     Ok(Sample { count, used: Meter::now() - before, held: Some(held) })
 }
 
@@ -87,7 +97,7 @@ pub fn serve<S: Stack>(count: u64) -> io::Result<Sample> {
     let before = Meter::now();
     let (listener, address) = listen()?;
     print_line(&address)?;
-    runtime()?.block_on(async {
+    let serving = async {
         let listener = TcpListener::from_std(listener)?;
         let mut sessions = Vec::with_capacity(count as usize + WARM_UP);
         let mut base = (0, 0);
@@ -102,10 +112,14 @@ pub fn serve<S: Stack>(count: u64) -> io::Result<Sample> {
             sessions.push(server);
         }
         print_line(&since(base, count))?;
-        // Nothing more is said; the client closes it.
-        input.read_line(&mut String::new())?;
-        Ok(Sample { count, used: Meter::now() - before, held: None })
-    })
+        io::Result::Ok(sessions)
+    };
+    // The client that started us may be gone.
+    let sessions = runtime()?.block_on(async { timeout(LIMIT, serving).await })??;
+    // The client measures before it closes this, which is all that it does with it.
+    input.read_line(&mut String::new())?;
+    drop(sessions);
+    Ok(Sample { count, used: Meter::now() - before, held: None })
 }
 
 async fn ask(client: &mut impl Stream, request: usize, answer: usize) -> io::Result<()> {
@@ -154,3 +168,5 @@ const SMALL: usize = 1 << 10;
 const LARGE: usize = 64 << 10;
 /// For what the first sessions set up once.
 const WARM_UP: usize = 16;
+/// Far more than the sessions take.
+const LIMIT: Duration = Duration::from_secs(120);
