@@ -575,6 +575,7 @@ fn records_left(connection: &Connection) -> Option<u64> {
         return None;
     }
     let limit = connection.negotiated_cipher_suite().map_or(u64::MAX, |suite| match suite {
+        #[cfg(feature = "tls12")]
         rustls::SupportedCipherSuite::Tls12(suite) => suite.common.confidentiality_limit,
         rustls::SupportedCipherSuite::Tls13(suite) => suite.common.confidentiality_limit,
     });
