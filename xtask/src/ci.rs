@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::shell::{self, Failure, Outcome, cargo};
-use crate::{cases, deny, deps, examples, fuzz, lab, readme, survey, test};
+use crate::{api, cases, deny, deps, examples, features, fuzz, lab, msrv, package, readme, survey, test};
 
 /// Runs every step; stops at the first that fails, and names it.
 pub(crate) fn run() -> Outcome {
@@ -38,6 +38,11 @@ pub(crate) fn run() -> Outcome {
                     "bytes",
                 ]))
             }
+            "api" => api::run(false),
+            "features" => features::run(),
+            "package" => package::run(),
+            "msrv" => msrv::run(),
+            "systems" => msrv::systems(),
             "examples" => examples::run(),
             "fuzz-smoke" => fuzz::smoke(),
             "lab" => lab::run(),
@@ -69,18 +74,23 @@ pub(crate) fn run() -> Outcome {
     Ok(())
 }
 
-const STEPS: [&str; 13] = [
+const STEPS: [&str; 18] = [
     "fmt",
     "clippy",
     "deps",
     "cases",
+    "api",
     "test",
+    "features",
     "examples",
     "panics",
     "fuzz-smoke",
     "lab",
     "survey",
     "docs",
+    "package",
+    "msrv",
+    "systems",
     "deny",
     "readme",
 ];

@@ -4,13 +4,17 @@
 //! a word on what to do.
 #![allow(clippy::print_stdout, reason = "a script talks on standard output")]
 
+mod api;
 mod cases;
 mod ci;
 mod deny;
 mod deps;
 mod examples;
+mod features;
 mod fuzz;
 mod lab;
+mod msrv;
+mod package;
 mod peers;
 mod readme;
 mod shell;
@@ -53,6 +57,20 @@ enum Command {
     ///
     /// Advisories are checked only where their database can be reached; otherwise that is said.
     Deny,
+    /// Compare the public API of the published crates with public-api.txt beside each manifest
+    Api {
+        /// Write the files
+        #[arg(long)]
+        bless: bool,
+    },
+    /// Check the combinations of features of closenotify-core and closenotify, and run their tests on ring
+    Features,
+    /// Check the published crates with Rust 1.85, from Debian packages that are unpacked into the target folder
+    Msrv,
+    /// Check the published crates for Windows and macOS, against the sources of the standard library of Rust 1.85
+    Systems,
+    /// Pack the published crates as for crates.io, and build what was packed
+    Package,
     /// Run each example of `closenotify` to its end: those that serve, by the curl line that they print and a Ctrl-C
     Examples,
     /// Build the fuzz targets with stable Rust and run each for a bounded number of inputs; needs a C++ compiler
@@ -78,7 +96,7 @@ enum Command {
         #[arg(long, requires = "small")]
         write: bool,
     },
-    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, test, examples, panics, fuzz-smoke, lab, survey, docs, deny, readme
+    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, api, test, features, examples, panics, fuzz-smoke, lab, survey, docs, package, msrv, systems, deny, readme
     ///
     /// Prints each step's name and duration, and stops at the first failure.
     Ci,
@@ -102,6 +120,11 @@ fn run(command: Command) -> Outcome {
         Command::Deps => deps::run(),
         Command::Cases => cases::run(),
         Command::Deny => deny::run(),
+        Command::Api { bless } => api::run(bless),
+        Command::Features => features::run(),
+        Command::Msrv => msrv::run(),
+        Command::Systems => msrv::systems(),
+        Command::Package => package::run(),
         Command::Examples => examples::run(),
         Command::FuzzSmoke => fuzz::smoke(),
         Command::Lab => lab::run(),
