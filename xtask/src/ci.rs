@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::shell::{self, Failure, Outcome, cargo};
 use crate::{
-    bench, callgrind, cases, deny, deps, examples, fuzz, lab, quickstart, readme, survey, test, unexpected_eof,
+    api, bench, callgrind, cases, deny, deps, examples, features, fuzz, lab, msrv, package, quickstart, readme, survey,
+    test, unexpected_eof,
 };
 
 /// Runs every step; stops at the first that fails, and names it.
@@ -17,12 +18,27 @@ pub(crate) fn run() -> Outcome {
         let outcome = match name {
             "fmt" => shell::run(cargo(&["fmt", "--all", "--check"])),
             "clippy" => {
-                let arguments = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+                let arguments = [
+                    "clippy",
+                    "--workspace",
+                    "--all-targets",
+                    "--locked",
+                    "--features",
+                    shell::FEATURES,
+                    "--",
+                    "-D",
+                    "warnings",
+                ];
                 shell::run(cargo(&arguments))
             }
             "deps" => deps::run(),
             "cases" => cases::run(),
             "test" => test::run(&[]).map(|tests| sum = Some(tests)),
+            "api" => api::run(false),
+            "features" => features::run(),
+            "package" => package::run(),
+            "msrv" => msrv::run(),
+            "systems" => msrv::systems(),
             "examples" => examples::run(),
             "fuzz-smoke" => fuzz::smoke(),
             "lab" => lab::run(),
@@ -30,7 +46,7 @@ pub(crate) fn run() -> Outcome {
             "callgrind" => callgrind::run(false),
             "survey" => survey::small(false),
             "docs" => {
-                let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+                let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--features", shell::FEATURES]);
                 doc.env("RUSTDOCFLAGS", "-D warnings");
                 shell::run(doc)
             }
@@ -63,7 +79,9 @@ const STEPS: &[&str] = &[
     "clippy",
     "deps",
     "cases",
+    "api",
     "test",
+    "features",
     "examples",
     "fuzz-smoke",
     "lab",
@@ -71,6 +89,9 @@ const STEPS: &[&str] = &[
     "callgrind",
     "survey",
     "docs",
+    "package",
+    "msrv",
+    "systems",
     "deny",
     "quickstart",
     "unexpected-eof",

@@ -4,6 +4,7 @@
 //! a word on what to do.
 #![allow(clippy::print_stdout, reason = "a script talks on standard output")]
 
+mod api;
 mod bench;
 mod callgrind;
 mod cases;
@@ -11,8 +12,11 @@ mod ci;
 mod deny;
 mod deps;
 mod examples;
+mod features;
 mod fuzz;
 mod lab;
+mod msrv;
+mod package;
 mod peers;
 mod quickstart;
 mod readme;
@@ -68,6 +72,20 @@ enum Command {
     ///
     /// Advisories are checked only where their database can be reached; otherwise that is said.
     Deny,
+    /// Compare the public API of the published crates with public-api.txt beside each manifest
+    Api {
+        /// Write the files
+        #[arg(long)]
+        bless: bool,
+    },
+    /// Check the combinations of features of closenotify-core and closenotify, and run their tests on ring
+    Features,
+    /// Check the published crates with Rust 1.85, from Debian packages that are unpacked into the target folder
+    Msrv,
+    /// Check the published crates for Windows and macOS, against the sources of the standard library of Rust 1.85
+    Systems,
+    /// Pack the published crates as for crates.io, and build what was packed
+    Package,
     /// Run each example of `closenotify`; those that serve must meet every case of `closenotify check server`
     Examples,
     /// Build the fuzz targets with stable Rust and run each for a bounded number of inputs; needs a C++ compiler
@@ -97,7 +115,7 @@ enum Command {
         #[arg(long, requires = "small")]
         write: bool,
     },
-    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, test, examples, fuzz-smoke, lab, bench, callgrind, survey, docs, deny, quickstart, unexpected-eof, readme
+    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, api, test, features, examples, fuzz-smoke, lab, bench, callgrind, survey, docs, package, msrv, systems, deny, quickstart, unexpected-eof, readme
     ///
     /// Prints each step's name and duration, and stops at the first failure.
     Ci,
@@ -123,6 +141,11 @@ fn run(command: Command) -> Outcome {
         Command::Callgrind { bless } => callgrind::run(bless),
         Command::Cases => cases::run(),
         Command::Deny => deny::run(),
+        Command::Api { bless } => api::run(bless),
+        Command::Features => features::run(),
+        Command::Msrv => msrv::run(),
+        Command::Systems => msrv::systems(),
+        Command::Package => package::run(),
         Command::Examples => examples::run(),
         Command::FuzzSmoke => fuzz::smoke(),
         Command::Lab => lab::run(),

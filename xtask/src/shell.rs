@@ -7,6 +7,9 @@ use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// The optional features that the workspace is tested with: those that need no other build.
+pub(crate) const FEATURES: &str = "closenotify/early-data";
+
 /// How a script ended.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 

@@ -10,9 +10,10 @@ use crate::shell::{self, Failure, Outcome, cargo};
 /// Installs missing peers, runs every test, prints the sum last.
 pub(crate) fn run(arguments: &[String]) -> Outcome<Sum> {
     peers::install_missing()?;
-    let mut command = bounded(cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]));
+    let mut command =
+        bounded(cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--features", shell::FEATURES]));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
-    println!("$ cargo test --workspace --locked --no-fail-fast {}", arguments.join(" "));
+    println!("$ cargo test --workspace --locked --no-fail-fast --features {} {}", shell::FEATURES, arguments.join(" "));
     let unreadable = |error| Failure::new(format!("the output of `cargo test` cannot be read: {error}"));
     let mut child =
         command.spawn().map_err(|error| Failure::new(format!("`cargo test` cannot be started: {error}")))?;

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// What an alert says: the description byte of RFC 9846 section 6.
+/// The description of an alert: its second byte (RFC 9846 section 6).
 ///
 /// Displays as the name of the RFC (`bad_certificate`), or `unknown_200` for a number without a name.
 ///
@@ -42,6 +42,8 @@ impl AlertDescription {
     pub const USER_CANCELED: Self = Self(90);
     /// A renegotiation was declined (TLS 1.2); always a warning.
     pub const NO_RENEGOTIATION: Self = Self(100);
+    /// An extension is missing that the others require.
+    pub const MISSING_EXTENSION: Self = Self(109);
 
     /// The number on the wire.
     pub const fn code(self) -> u8 {

@@ -10,10 +10,12 @@ use crate::exporter::Exporter;
 use crate::facts::SessionFacts;
 use crate::gate::Phase;
 use crate::kernel::Kernel;
+use crate::limits::HELLO_MAX;
 use crate::record::{ALERT, CHANGE_CIPHER_SPEC};
 #[cfg(feature = "early-data")]
 use crate::sender::fragment;
 use crate::setup::{ClientSetup, ServerSetup};
+use crate::violation::correct_alert;
 use crate::wire::FirstMessage;
 use bytes::BytesMut;
 use rustls::client::UnbufferedClientConnection;
@@ -33,13 +35,15 @@ pub(crate) struct HandshakeEngine {
     captured: Captured,
     /// What a client asked for; a server learns it from the ClientHello.
     asked_for: Option<String>,
-    /// What the peer's first message says, and what ours says.
+    /// What is read of the peer's first message, and of ours.
     theirs: FirstMessage,
     ours: FirstMessage,
     /// How long a record of ours may be, header included.
     record_max: Option<usize>,
     /// Records that the library has seen and still needs: a message of which more is to come.
     held: Vec<u8>,
+    /// How many bytes are held at most.
+    held_max: usize,
     /// Whether what is held is known to be no part of a message.
     idle: bool,
     /// Whether our own change_cipher_spec is out: in TLS 1.2 what follows it is sealed.
@@ -107,7 +111,10 @@ impl HandshakeEngine {
     fn new_server(config: &std::sync::Arc<rustls::ServerConfig>) -> Result<Self, Error> {
         let record_max = config.max_fragment_size;
         let connection = Connection::Server(UnbufferedServerConnection::new(config.clone())?);
-        let engine = Self::new(connection, Captured::default(), None, record_max);
+        let mut engine = Self::new(connection, Captured::default(), None, record_max);
+        // Early data that is refused is skipped, up to this limit, and held until the handshake goes on.
+        let skipped = usize::try_from(config.max_early_data_size).unwrap_or(usize::MAX).max(SKIPPED_AT_NONE);
+        engine.held_max = HELLO_MAX.saturating_add(skipped);
         #[cfg(feature = "early-data")]
         let engine = {
             let half_rtt = config.send_half_rtt_data;
@@ -125,6 +132,7 @@ impl HandshakeEngine {
             ours: FirstMessage::default(),
             record_max,
             held: Vec::new(),
+            held_max: HELLO_MAX,
             idle: false,
             changed: false,
             #[cfg(feature = "early-data")]
@@ -146,35 +154,46 @@ impl HandshakeEngine {
         !self.common().is_handshaking()
     }
 
-    /// Takes in one record, in place, and appends what it makes us send to `output`. On an error that may be an alert; it
-    /// says whether it is.
+    /// Takes in one record, in place, and appends what it makes us send to `output`. An error comes with whether an alert was
+    /// appended.
     pub(crate) fn open(&mut self, record: &mut [u8], output: &mut BytesMut) -> Result<(), (Error, bool)> {
         self.theirs.look(record);
         if matches!(self.connection, Connection::Server(_)) && self.theirs.found().is_too_old {
             return Err((PeerIncompatible::Tls12NotOffered.into(), false));
         }
         let before = self.held.len();
+        if before > 0 && record.len() > self.held_max - before {
+            return Err((rustls::InvalidMessage::HandshakePayloadTooLarge.into(), false));
+        }
         let mut held = std::mem::take(&mut self.held);
-        let buffer = if before == 0 {
-            &mut *record
+        let (done, worked) = if before == 0 {
+            self.work(record, output)
         } else {
             held.extend_from_slice(record);
-            &mut held[..]
-        };
-        let (done, worked) = self.work(buffer, output);
-        let keep = match &worked {
-            Err(error) if is_of_record(error) => before,
-            _ => buffer.len(),
+            self.work(&mut held, output)
         };
         self.idle = worked == Err(PeerMisbehaved::TooManyEmptyFragments.into());
+        let keep = match &worked {
+            Err(error) if is_of_record(error) => before,
+            _ => before + record.len(),
+        };
         // Almost always there is nothing: the record is done with.
         if keep > done {
-            self.held = buffer[done..keep].to_vec();
+            if before == 0 {
+                held.extend_from_slice(&record[done..]);
+            } else {
+                held.truncate(keep);
+                held.drain(..done);
+            }
+            self.held = held;
         }
         worked.map_err(|error| {
             // Who closes gets no reply, though the library makes one.
             let closed = error == Error::AlertReceived(rustls::AlertDescription::CloseNotify);
             let alerted = !closed && self.take_alert(output);
+            if alerted && !self.changed {
+                correct_alert(&error, self.theirs.found().is_incomplete, output);
+            }
             (error, alerted)
         })
     }
@@ -182,7 +201,7 @@ impl HandshakeEngine {
     /// Sends a fatal alert about a record that was not [taken in](Self::open).
     ///
     /// In plaintext it is the one that is asked for. Once records are sealed only the library can, and it does by itself:
-    /// a record is made up for it that it answers with `unexpected_message`, or else with `decode_error`. There is no such
+    /// it gets a record that makes it send `unexpected_message`, or else `decode_error`. There is no such
     /// record for the other alerts, nor for `unexpected_message` inside a message of which more is to come.
     pub(crate) fn alert(&mut self, alert: AlertDescription, output: &mut BytesMut) {
         let sealed = match self.phase() {
@@ -320,7 +339,7 @@ impl HandshakeEngine {
         }
     }
 
-    /// Appends what the library has left to send after an error, and says whether that ends with an alert.
+    /// Appends what the library has left to send after an error, and returns whether that ends with an alert.
     fn take_alert(&mut self, output: &mut BytesMut) -> bool {
         let mut alerted = false;
         // What it has to send comes before it looks at its input, which must be empty: its state is that of an error.
@@ -357,7 +376,7 @@ fn follow<Data>(state: ConnectionState<'_, '_, Data>, mut send: impl FnMut(&[u8]
             data.done();
             true
         }
-        // Application data before the handshake is complete: the library refuses it, so there is none.
+        // The library rejects application data before the handshake is complete, so there is none.
         ConnectionState::ReadTraffic(mut traffic) => {
             while traffic.next_record().is_some() {}
             true
@@ -536,7 +555,7 @@ fn seal_early(
     Some((record, length - overhead, overhead))
 }
 
-/// How many bytes may be said early under a ticket that allows `limit`, so that a server over rustls 0.23 that refuses them
+/// How many bytes may be sent early under a ticket that allows `limit`, so that a server over rustls 0.23 that refuses them
 /// goes on. It keeps the record that it skips, and counts it anew whenever it reads more, until the handshake goes on, against
 /// `limit`, or 16 KiB where it allows none any more. Four times is enough for a flight that comes in a few pieces.
 #[cfg(feature = "early-data")]
@@ -552,7 +571,6 @@ fn discard_early(mut early: ReadEarlyData<'_, '_, rustls::server::ServerConnecti
 const FATAL: u8 = 2;
 
 /// What a server skips that allows no early data, in bytes of ciphertext.
-#[cfg(feature = "early-data")]
 const SKIPPED_AT_NONE: usize = 16_384;
 
 /// How much longer a record is in TLS 1.3 than its plaintext, its header left out: its type and the tag.

@@ -25,7 +25,7 @@ use std::fmt;
 ///
 /// Call [`advance`](Self::advance) whenever ciphertext has arrived (a client also once before any has), and after each call
 /// [`take_output`](Self::take_output) and write that to the peer: it holds our flights, and after an error the alert
-/// that tells the peer why. When `advance` says [`Progress::Complete`] and the output is taken, [`into_session`](Self::into_session).
+/// that tells the peer why. When `advance` returns [`Progress::Complete`] and the output is taken, [`into_session`](Self::into_session).
 pub struct Handshake {
     pub(crate) state: State,
     gate: Gate,
@@ -51,7 +51,7 @@ pub struct Handshake {
 /// ```
 pub(crate) enum State {
     Running(Box<HandshakeEngine>),
-    Complete(Session),
+    Complete(Box<Session>),
     Failed(HandshakeError),
 }
 
@@ -85,7 +85,7 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// When rustls refuses the configuration.
+    /// When rustls rejects the configuration.
     pub fn client(setup: impl Into<ClientSetup>, name: ServerName<'static>) -> Result<Self, Error> {
         let mut output = BytesMut::new();
         let engine = HandshakeEngine::client(&setup.into(), name, &mut output)?;
@@ -99,7 +99,7 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// When rustls refuses the configuration.
+    /// When rustls rejects the configuration.
     pub fn server(setup: impl Into<ServerSetup>) -> Result<Self, Error> {
         Ok(Self::new(HandshakeEngine::server(&setup.into())?))
     }
@@ -195,7 +195,7 @@ impl Handshake {
     /// When the handshake is not complete, which is a fault of the caller that no peer can cause.
     pub fn into_session(self) -> Session {
         match self.state {
-            State::Complete(session) => session,
+            State::Complete(session) => *session,
             State::Running(_) | State::Failed(_) => panic!("into_session before `advance` returned Progress::Complete"),
         }
     }
@@ -220,7 +220,7 @@ impl Handshake {
         }
         #[cfg(feature = "early-data")]
         self.repeat_early(&mut session)?;
-        self.state = State::Complete(session);
+        self.state = State::Complete(Box::new(session));
         Ok(())
     }
 

@@ -24,7 +24,6 @@ pub(crate) struct Handshaking<T> {
 ///  Running ──complete──▶ (a stream)
 ///    └──error──▶ Refused: the alert that says why goes out, then the error is returned
 /// ```
-#[expect(clippy::large_enum_variant, reason = "the small one is the rare one, and a box would cost every handshake")]
 pub(crate) enum Phase {
     Running(Handshake),
     Refused(Refusal),

@@ -12,7 +12,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use testkit::certs::{Authority, TlsVersion};
-use testkit::tickets::early_configs_from;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Join, ReadBuf, join};
 
 /// pollcheck's transport, as one that our streams can split.
@@ -172,55 +171,61 @@ fn no_finding_on_a_stream_whose_shutdown_is_a_close() {
 /// What the client says first, and the server takes out before the streams are checked.
 const EARLY: &[u8] = b"said first";
 
-/// Streams that began with early data, which the server reads and answers where it comes, or gets as ordinary data.
-fn behind_early_data(accepted: bool) {
-    with_clock(|| {
-        let (server, client) = configs(TlsVersion::V13);
-        let (server, client) = (ServerConfig::clone(&server), ClientConfig::clone(&client));
-        let (mut server, client) = early_configs_from(server, client, 1_000, 5_000);
-        let client = Arc::new(client);
-        if !accepted {
-            // The tickets allow it still.
-            server.max_early_data_size = 0;
-        }
-        let server = Arc::new(server);
-        let report = settings().pair_async(|left, right| {
-            let connector = TlsConnector::from(Arc::clone(&client));
-            let accept_early = TlsAcceptor::from(Arc::clone(&server)).accept_early(right);
-            let connect = async move {
-                let mut stream = connector.connect_early("localhost".try_into().unwrap(), left, EARLY).await?;
-                assert_eq!(stream.facts().early_data(), accepted.then_some(EARLY.len() as u64));
-                let mut answer = [0; 2];
-                stream.read_exact(&mut answer).await?;
-                io::Result::Ok(stream)
-            };
-            let accept = async move {
-                let mut early = accept_early.await?;
-                early.write_all(b"hi").await?;
-                let mut said = Vec::new();
-                early.read_to_end(&mut said).await?;
-                let mut stream = early.finish().await?;
-                stream.flush().await?;
-                if !accepted {
-                    said.resize(EARLY.len(), 0);
-                    stream.read_exact(&mut said).await?;
-                }
-                assert_eq!(said, EARLY);
-                io::Result::Ok(stream)
-            };
-            (connect, accept)
+#[cfg(feature = "early-data")]
+mod early {
+    use super::*;
+    use testkit::tickets::early_configs_from;
+
+    /// Streams that began with early data, which the server reads and answers where it comes, or gets as ordinary data.
+    fn behind_early_data(accepted: bool) {
+        with_clock(|| {
+            let (server, client) = configs(TlsVersion::V13);
+            let (server, client) = (ServerConfig::clone(&server), ClientConfig::clone(&client));
+            let (mut server, client) = early_configs_from(server, client, 1_000, 5_000);
+            let client = Arc::new(client);
+            if !accepted {
+                // The tickets allow it still.
+                server.max_early_data_size = 0;
+            }
+            let server = Arc::new(server);
+            let report = settings().pair_async(|left, right| {
+                let connector = TlsConnector::from(Arc::clone(&client));
+                let accept_early = TlsAcceptor::from(Arc::clone(&server)).accept_early(right);
+                let connect = async move {
+                    let mut stream = connector.connect_early("localhost".try_into().unwrap(), left, EARLY).await?;
+                    assert_eq!(stream.facts().early_data(), accepted.then_some(EARLY.len() as u64));
+                    let mut answer = [0; 2];
+                    stream.read_exact(&mut answer).await?;
+                    io::Result::Ok(stream)
+                };
+                let accept = async move {
+                    let mut early = accept_early.await?;
+                    early.write_all(b"hi").await?;
+                    let mut said = Vec::new();
+                    early.read_to_end(&mut said).await?;
+                    let mut stream = early.finish().await?;
+                    stream.flush().await?;
+                    if !accepted {
+                        said.resize(EARLY.len(), 0);
+                        stream.read_exact(&mut said).await?;
+                    }
+                    assert_eq!(said, EARLY);
+                    io::Result::Ok(stream)
+                };
+                (connect, accept)
+            });
+            report.assert_clean();
         });
-        report.assert_clean();
-    });
-}
+    }
 
-/// docs/cases.md R26
-#[test]
-fn no_finding_on_streams_behind_early_data() {
-    behind_early_data(true);
-}
+    /// docs/cases.md R26
+    #[test]
+    fn no_finding_on_streams_behind_early_data() {
+        behind_early_data(true);
+    }
 
-#[test]
-fn no_finding_on_streams_behind_refused_early_data() {
-    behind_early_data(false);
+    #[test]
+    fn no_finding_on_streams_behind_refused_early_data() {
+        behind_early_data(false);
+    }
 }

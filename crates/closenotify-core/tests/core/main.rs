@@ -18,5 +18,6 @@ mod limits;
 mod model;
 mod noise;
 mod peer;
+mod setup;
 mod violations;
 mod words;

@@ -314,7 +314,7 @@ impl World {
         let due = self.due();
         assert_eq!(self.got, due.plaintext, "{ending:?} before all data was read");
         match (ending, self.end_due(&due)) {
-            (ReceivedEnding::CloseNotify, Some(EndDue::CloseNotify { .. })) => {}
+            (ReceivedEnding::CloseNotify, Some(EndDue::CloseNotify)) => {}
             (ReceivedEnding::Alert(_), Some(EndDue::Alert)) => {}
             (ReceivedEnding::Violation(_), Some(EndDue::Violation)) => {}
             (ReceivedEnding::Truncated { at }, Some(EndDue::Truncated(due))) => assert_eq!(*at, due),
@@ -493,7 +493,7 @@ impl World {
 
     fn end_due(&self, due: &Due) -> Option<EndDue> {
         match (due.end, self.end) {
-            (Some((Sent::CloseNotify, at)), _) => Some(EndDue::CloseNotify { behind: self.arrived - at }),
+            (Some((Sent::CloseNotify, _)), _) => Some(EndDue::CloseNotify),
             (Some((Sent::Alert, _)), _) => Some(EndDue::Alert),
             (Some(_), _) => Some(EndDue::Violation),
             (None, Some(End::Eof)) if due.at_boundary => Some(EndDue::Truncated(TruncatedAt::Boundary)),
@@ -647,7 +647,7 @@ impl World {
 /// The end that a reader is due.
 #[derive(Debug)]
 enum EndDue {
-    CloseNotify { behind: u64 },
+    CloseNotify,
     Alert,
     Violation,
     Truncated(TruncatedAt),

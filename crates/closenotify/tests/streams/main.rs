@@ -6,7 +6,9 @@ mod agreed;
 mod cancel;
 mod close;
 mod close_on_shutdown;
+#[cfg(feature = "early-data")]
 mod early;
+#[cfg(feature = "early-data")]
 mod early_openssl;
 mod end_tls;
 mod errors;

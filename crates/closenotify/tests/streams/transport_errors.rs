@@ -191,7 +191,7 @@ fn assert_own(error: &io::Error, os: bool, first: bool) {
     assert_eq!(error.raw_os_error(), expected.raw_os_error(), "{error:?}");
     assert_eq!(error.to_string(), expected.to_string());
     if first && !os {
-        assert!(error.get_ref().is_some_and(|inner| inner.is::<Custom>()), "{error:?}");
+        assert!(error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Custom>), "{error:?}");
         assert!(closenotify::find_source::<Custom>(error).is_some());
     }
 }
