@@ -42,6 +42,8 @@ impl AlertDescription {
     pub const USER_CANCELED: Self = Self(90);
     /// A renegotiation was declined (TLS 1.2); always a warning.
     pub const NO_RENEGOTIATION: Self = Self(100);
+    /// An extension is missing that the others require.
+    pub const MISSING_EXTENSION: Self = Self(109);
 
     /// The number on the wire.
     pub const fn code(self) -> u8 {

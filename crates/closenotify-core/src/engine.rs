@@ -14,6 +14,7 @@ use crate::record::{ALERT, CHANGE_CIPHER_SPEC};
 #[cfg(feature = "early-data")]
 use crate::sender::fragment;
 use crate::setup::{ClientSetup, ServerSetup};
+use crate::violation::correct_alert;
 use crate::wire::FirstMessage;
 use bytes::BytesMut;
 use rustls::client::UnbufferedClientConnection;
@@ -172,6 +173,9 @@ impl HandshakeEngine {
             // Who closes gets no reply, though the library makes one.
             let closed = error == Error::AlertReceived(rustls::AlertDescription::CloseNotify);
             let alerted = !closed && self.take_alert(output);
+            if alerted && !self.changed {
+                correct_alert(&error, self.theirs.found().is_incomplete, output);
+            }
             (error, alerted)
         })
     }

@@ -12,7 +12,7 @@ use crate::limits::HELLO_MAX;
 use crate::messages::CLIENT_HELLO;
 use crate::record::{ALERT, Walk, walk};
 use crate::setup::ServerSetup;
-use crate::violation::{Violation, alert_for};
+use crate::violation::{Violation, alert_for, correct_alert};
 use crate::wire::FirstMessage;
 use bytes::BytesMut;
 use rustls::server::{Accepted, Acceptor, ClientHello};
@@ -106,6 +106,7 @@ impl HelloReader {
                     if self.output.len() == before {
                         self.alert(alert_for(&error).code());
                     }
+                    correct_alert(&error, self.first.found().is_incomplete, &mut self.output);
                     return Err(refused(error));
                 }
             }

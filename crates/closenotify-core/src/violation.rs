@@ -9,7 +9,7 @@ use crate::limits::{
     WARNINGS_MAX,
 };
 use crate::reason::{self, handshake_type, record_type};
-use crate::record::Malformed;
+use crate::record::{ALERT, Malformed};
 use rustls::{PeerIncompatible, PeerMisbehaved};
 use std::error::Error;
 use std::fmt;
@@ -171,6 +171,20 @@ pub(crate) fn alert_for(error: &rustls::Error) -> AlertDescription {
         ) => AlertDescription::PROTOCOL_VERSION,
         rustls::Error::PeerIncompatible(_) => AlertDescription::HANDSHAKE_FAILURE,
         _ => AlertDescription::INTERNAL_ERROR,
+    }
+}
+
+/// Rewrites the plaintext alert that `output` ends with, if it does, where the RFC names another than the library does.
+/// `incomplete` says that a ClientHello lacks what it must have.
+pub(crate) fn correct_alert(error: &rustls::Error, incomplete: bool, output: &mut [u8]) {
+    let alert = match error {
+        rustls::Error::PeerIncompatible(_) if incomplete => AlertDescription::MISSING_EXTENSION,
+        // RFC 5246 section 7.4.6: certificate_required is of TLS 1.3, where it is sealed.
+        rustls::Error::NoCertificatesPresented => AlertDescription::HANDSHAKE_FAILURE,
+        _ => return,
+    };
+    if let [.., ALERT, 3, _, 0, 2, _, code] = output {
+        *code = alert.code();
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Found {
     /// Whether a ClientHello offers no version that is still spoken. The TLS library would first complain of what such a
     /// hello never has.
     pub(crate) is_too_old: bool,
+    /// Whether a ClientHello offers TLS 1.3 without the extensions that this requires.
+    pub(crate) is_incomplete: bool,
     /// The random of a ServerHello.
     pub(crate) server_random: Option<[u8; 32]>,
 }
@@ -39,6 +41,7 @@ impl FirstMessage {
             Ok(Some((CLIENT_HELLO, body))) => self.set(Found {
                 server_name: extension(&body, SERVER_NAME).and_then(server_name),
                 is_too_old: is_too_old(&body),
+                is_incomplete: is_incomplete(&body),
                 server_random: None,
             }),
             Ok(Some((SERVER_HELLO, body))) => {
@@ -89,6 +92,15 @@ fn is_too_old(hello: &[u8]) -> bool {
     matches!(hello, [3, minor, ..] if *minor < 3) && extension(hello, SUPPORTED_VERSIONS).is_none()
 }
 
+/// Whether the body of a ClientHello offers TLS 1.3 without what RFC 9846 section 9.2 requires of it then.
+fn is_incomplete(hello: &[u8]) -> bool {
+    let has = |wanted| extension(hello, wanted).is_some();
+    let versions = extension(hello, SUPPORTED_VERSIONS).and_then(|mut extension| take(&mut extension, 1));
+    versions.is_some_and(|versions| versions.chunks(2).any(|version| version == [3, 4]))
+        && (has(SUPPORTED_GROUPS) != has(KEY_SHARE)
+            || (!has(PRE_SHARED_KEY) && !(has(SIGNATURE_ALGORITHMS) && has(SUPPORTED_GROUPS))))
+}
+
 /// A vector with a length of `width` bytes in front.
 fn take<'a>(rest: &mut &'a [u8], width: usize) -> Option<&'a [u8]> {
     let (length, body) = rest.split_at_checked(width)?;
@@ -99,7 +111,11 @@ fn take<'a>(rest: &mut &'a [u8], width: usize) -> Option<&'a [u8]> {
 }
 
 const SERVER_NAME: [u8; 2] = [0, 0];
+const SUPPORTED_GROUPS: [u8; 2] = [0, 10];
+const SIGNATURE_ALGORITHMS: [u8; 2] = [0, 13];
+const PRE_SHARED_KEY: [u8; 2] = [0, 41];
 const SUPPORTED_VERSIONS: [u8; 2] = [0, 43];
+const KEY_SHARE: [u8; 2] = [0, 51];
 
 #[cfg(test)]
 mod tests {

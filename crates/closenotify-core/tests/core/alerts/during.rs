@@ -12,7 +12,7 @@ const CLIENT: Sides = Sides::Client;
 const SERVER: Sides = Sides::Server;
 
 /// Nothing is agreed on: a server has received nothing, a client has sent its ClientHello.
-const FIRST: [Row; 38] = [
+const FIRST: [Row; 41] = [
     // Records: RFC 9846 sections 5 and 5.1.
     Row::new("plain HTTP", BOTH, ANY, || vec![raw(b"GET / HTTP/1.1\r\n\r\n")], Expect::Alert(10)),
     Row::new("one byte that is not TLS", BOTH, ANY, || vec![raw(b"G")], Expect::Alert(10)),
@@ -55,6 +55,9 @@ const FIRST: [Row; 38] = [
     // Parameters: RFC 9846 sections 4.2 and 9.2, RFC 5246 section 7.4.1.
     Row::new("TLS 1.1 at most", BOTH, SERVER, || vec![clear(HANDSHAKE, &client_hello(2, &[]))], Expect::Alert(70)),
     Row::new("no cipher suite in common", V12, SERVER, || vec![clear(HANDSHAKE, &client_hello(3, &[]))], Expect::Alert(40)),
+    Row::new("no signature schemes", V13, SERVER, || vec![clear(HANDSHAKE, &hello_13(&[GROUPS]))], Expect::Alert(109)),
+    Row::new("no groups", V13, SERVER, || vec![clear(HANDSHAKE, &hello_13(&[SCHEMES]))], Expect::Alert(109)),
+    Row::new("no key share", V13, SERVER, || vec![clear(HANDSHAKE, &hello_13(&[SCHEMES, GROUPS]))], Expect::Alert(109)),
     Row::new("an extension twice", BOTH, SERVER, || vec![clear(HANDSHAKE, &client_hello(3, &TWICE))], Expect::Alert(47)),
     Row::new("extensions too short", BOTH, SERVER, || vec![clear(HANDSHAKE, &client_hello(3, &[0, 10, 0, 9, 0]))], Expect::Alert(50)),
 ];
@@ -127,6 +130,17 @@ fn record(kind: u8, content: &[u8]) -> Piece {
 fn clear(kind: u8, content: &[u8]) -> Piece {
     Piece::Clear { kind, content: content.to_vec() }
 }
+
+/// A ClientHello of TLS 1.3 with a suite that everybody has, and with these extensions alone.
+fn hello_13(extensions: &[&[u8]]) -> Vec<u8> {
+    let extensions = [&[0, 43, 0, 3, 2, 3, 4][..], &extensions.concat()].concat();
+    let length = u16::try_from(extensions.len()).unwrap().to_be_bytes();
+    let body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0], &length, &extensions].concat();
+    message(1, &body)
+}
+
+const SCHEMES: &[u8] = &[0, 13, 0, 4, 0, 2, 4, 3];
+const GROUPS: &[u8] = &[0, 10, 0, 4, 0, 2, 0, 29];
 
 /// A ClientHello of this minor version, for a suite that nobody has, with these extensions and, from 1.2 on, the signature
 /// schemes and groups that make it complete.
