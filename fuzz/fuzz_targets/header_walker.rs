@@ -8,26 +8,26 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../crates/closenotify-core/src/record.rs"]
 mod record;
 
-use record::{HEADER, Walk, walk};
+use record::{HEADER, Malformed, Walk, walk};
 
 fuzz_target!(|input: &[u8]| {
-    let expected = match input {
-        [typ, major, _, high, low, rest @ ..] => {
-            let length = usize::from(*high) * 256 + usize::from(*low);
-            if *typ < 20 || *typ > 24 || *major != 3 || length > 16_384 + 2_048 {
-                Walk::Malformed(5)
-            } else if rest.len() >= length {
-                Walk::Record(5 + length)
-            } else {
-                Walk::Incomplete
-            }
+    // The longest content of a record without protection, and of one of TLS 1.3 and 1.2.
+    for most in [1 << 14, (1 << 14) + 256, (1 << 14) + 2048] {
+        let expected = match input {
+            [typ, ..] if *typ < 20 || *typ > 24 => Walk::Malformed(Malformed::Type(*typ)),
+            [_, major, ..] if *major != 3 => Walk::Malformed(Malformed::Version(*major)),
+            [_, _, _, high, low, rest @ ..] => match usize::from(*high) * 256 + usize::from(*low) {
+                length if length > most => Walk::Malformed(Malformed::Length),
+                length if rest.len() >= length => Walk::Record(HEADER + length),
+                _ => Walk::Incomplete,
+            },
+            _ => Walk::Incomplete,
+        };
+        assert_eq!(walk(input, most), expected);
+        // More bytes never change what was returned.
+        for cut in 0..input.len().min(64) {
+            let before = walk(&input[..cut], most);
+            assert!(before == Walk::Incomplete || before == expected);
         }
-        _ => Walk::Incomplete,
-    };
-    assert_eq!(walk(input), expected);
-    // More bytes never change an answer that was given.
-    for cut in HEADER..input.len().min(64) {
-        let before = walk(&input[..cut]);
-        assert!(before == Walk::Incomplete || before == expected);
     }
 });
