@@ -115,7 +115,10 @@ mod tests {
         log.log(MASTER, &[0; 32], b"nobody's");
         assert_eq!(outer.exporter.as_ref().map(|secret| secret.as_slice()), Some(&b"outer"[..]));
         assert!(outer.handshake_keys && outer.master.is_none());
-        assert_eq!(inner.master.as_ref().map(|(secret, random)| (secret.as_slice(), *random)), Some((&b"inner"[..], [7; 32])));
+        assert_eq!(
+            inner.master.as_ref().map(|(secret, random)| (secret.as_slice(), *random)),
+            Some((&b"inner"[..], [7; 32]))
+        );
         assert!(inner.exporter.is_none() && !inner.handshake_keys);
         assert!(!log.will_log("SERVER_TRAFFIC_SECRET_0"));
     }

@@ -10,6 +10,7 @@ use crate::exporter::Exporter;
 use crate::facts::SessionFacts;
 use crate::gate::Phase;
 use crate::kernel::Kernel;
+use crate::limits::HELLO_MAX;
 use crate::record::{ALERT, CHANGE_CIPHER_SPEC};
 #[cfg(feature = "early-data")]
 use crate::sender::fragment;
@@ -23,7 +24,10 @@ use rustls::server::UnbufferedServerConnection;
 #[cfg(feature = "early-data")]
 use rustls::unbuffered::EncryptError;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, ReadEarlyData, UnbufferedStatus};
-use rustls::{CommonState, ConnectionTrafficSecrets, Error, HandshakeKind, PeerIncompatible, PeerMisbehaved, ProtocolVersion, Side, SupportedCipherSuite};
+use rustls::{
+    CommonState, ConnectionTrafficSecrets, Error, HandshakeKind, PeerIncompatible, PeerMisbehaved, ProtocolVersion,
+    Side, SupportedCipherSuite,
+};
 
 /// A session before its handshake is complete.
 pub(crate) struct HandshakeEngine {
@@ -38,6 +42,8 @@ pub(crate) struct HandshakeEngine {
     record_max: Option<usize>,
     /// Records that the library has seen and still needs: a message of which more is to come.
     held: Vec<u8>,
+    /// How many bytes are held at most.
+    held_max: usize,
     /// Whether what is held is known to be no part of a message.
     idle: bool,
     /// Whether our own change_cipher_spec is out: in TLS 1.2 what follows it is sealed.
@@ -105,7 +111,10 @@ impl HandshakeEngine {
     fn new_server(config: &std::sync::Arc<rustls::ServerConfig>) -> Result<Self, Error> {
         let record_max = config.max_fragment_size;
         let connection = Connection::Server(UnbufferedServerConnection::new(config.clone())?);
-        let engine = Self::new(connection, Captured::default(), None, record_max);
+        let mut engine = Self::new(connection, Captured::default(), None, record_max);
+        // Early data that is refused is skipped, up to this limit, and held until the handshake goes on.
+        let skipped = usize::try_from(config.max_early_data_size).unwrap_or(usize::MAX).max(SKIPPED_AT_NONE);
+        engine.held_max = HELLO_MAX.saturating_add(skipped);
         #[cfg(feature = "early-data")]
         let engine = {
             let half_rtt = config.send_half_rtt_data;
@@ -123,6 +132,7 @@ impl HandshakeEngine {
             ours: FirstMessage::default(),
             record_max,
             held: Vec::new(),
+            held_max: HELLO_MAX,
             idle: false,
             changed: false,
             #[cfg(feature = "early-data")]
@@ -152,22 +162,30 @@ impl HandshakeEngine {
             return Err((PeerIncompatible::Tls12NotOffered.into(), false));
         }
         let before = self.held.len();
+        if before > 0 && record.len() > self.held_max - before {
+            return Err((rustls::InvalidMessage::HandshakePayloadTooLarge.into(), false));
+        }
         let mut held = std::mem::take(&mut self.held);
-        let buffer = if before == 0 {
-            &mut *record
+        let (done, worked) = if before == 0 {
+            self.work(record, output)
         } else {
             held.extend_from_slice(record);
-            &mut held[..]
-        };
-        let (done, worked) = self.work(buffer, output);
-        let keep = match &worked {
-            Err(error) if is_of_record(error) => before,
-            _ => buffer.len(),
+            self.work(&mut held, output)
         };
         self.idle = worked == Err(PeerMisbehaved::TooManyEmptyFragments.into());
+        let keep = match &worked {
+            Err(error) if is_of_record(error) => before,
+            _ => before + record.len(),
+        };
         // Almost always there is nothing: the record is done with.
         if keep > done {
-            self.held = buffer[done..keep].to_vec();
+            if before == 0 {
+                held.extend_from_slice(&record[done..]);
+            } else {
+                held.truncate(keep);
+                held.drain(..done);
+            }
+            self.held = held;
         }
         worked.map_err(|error| {
             // Who closes gets no reply, though the library makes one.
@@ -217,7 +235,9 @@ impl HandshakeEngine {
         let common = self.common();
         SessionFacts {
             version: common.protocol_version().unwrap_or(ProtocolVersion::Unknown(0)),
-            cipher_suite: common.negotiated_cipher_suite().map_or(rustls::CipherSuite::Unknown(0), |suite| suite.suite()),
+            cipher_suite: common
+                .negotiated_cipher_suite()
+                .map_or(rustls::CipherSuite::Unknown(0), |suite| suite.suite()),
             alpn: common.alpn_protocol().map(<[u8]>::to_vec),
             server_name: match &self.connection {
                 Connection::Client(_) => self.asked_for.clone(),
@@ -551,7 +571,6 @@ fn discard_early(mut early: ReadEarlyData<'_, '_, rustls::server::ServerConnecti
 const FATAL: u8 = 2;
 
 /// What a server skips that allows no early data, in bytes of ciphertext.
-#[cfg(feature = "early-data")]
 const SKIPPED_AT_NONE: usize = 16_384;
 
 /// How much longer a record is in TLS 1.3 than its plaintext, its header left out: its type and the tag.

@@ -109,9 +109,9 @@ impl fmt::Display for HandshakeError {
             }
             Self::Violation(violation) => write!(f, "the peer broke the protocol: {violation}"),
             Self::HelloTooLong => write!(f, "the ClientHello is longer than {HELLO_MAX} bytes"),
-            Self::EarlyDataTooLong => {
-                f.write_str("the early data is more than the keys of a TLS 1.2 session may protect; send less of it early")
-            }
+            Self::EarlyDataTooLong => f.write_str(
+                "the early data is more than the keys of a TLS 1.2 session may protect; send less of it early",
+            ),
             Self::NoKeyExtraction => f.write_str(
                 "the crypto provider does not hand out the keys of its cipher suites \
                  (extract_keys of its AEAD); use another provider",

@@ -12,9 +12,16 @@ use zeroize::Zeroizing;
 pub struct Exporter(Secret);
 
 enum Secret {
-    Tls13 { suite: &'static rustls::Tls13CipherSuite, secret: Zeroizing<Vec<u8>> },
+    Tls13 {
+        suite: &'static rustls::Tls13CipherSuite,
+        secret: Zeroizing<Vec<u8>>,
+    },
     #[cfg(feature = "tls12")]
-    Tls12 { suite: &'static rustls::Tls12CipherSuite, master: Zeroizing<Vec<u8>>, randoms: [u8; 64] },
+    Tls12 {
+        suite: &'static rustls::Tls12CipherSuite,
+        master: Zeroizing<Vec<u8>>,
+        randoms: [u8; 64],
+    },
     /// The TLS library logged no secret.
     None,
 }
@@ -61,7 +68,8 @@ impl Exporter {
                 let hash = suite.common.hash_provider;
                 let expander = suite.hkdf_provider.expander_for_okm(&rustls::crypto::tls13::OkmBlock::new(secret));
                 let length = expander.hash_len();
-                let derived = expand_label(label, hash.hash(&[]).as_ref(), length, |info| Ok(expander.expand_block(info)))?;
+                let derived =
+                    expand_label(label, hash.hash(&[]).as_ref(), length, |info| Ok(expander.expand_block(info)))?;
                 let expander = suite.hkdf_provider.expander_for_okm(&derived);
                 let context = hash.hash(context.unwrap_or_default());
                 let length = out.len();

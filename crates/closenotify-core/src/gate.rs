@@ -68,7 +68,9 @@ impl Gate {
         }
         match kind {
             kind if !(CHANGE_CIPHER_SPEC..=APPLICATION_DATA).contains(&kind) => Err(Violation::unexpected_record(kind)),
-            ALERT | HANDSHAKE | CHANGE_CIPHER_SPEC if content.len() > PLAINTEXT_MAX => Err(Violation::record_too_long()),
+            ALERT | HANDSHAKE | CHANGE_CIPHER_SPEC if content.len() > PLAINTEXT_MAX => {
+                Err(Violation::record_too_long())
+            }
             ALERT | HANDSHAKE | CHANGE_CIPHER_SPEC if content.is_empty() => Err(Violation::empty_content(kind)),
             HANDSHAKE if phase == Phase::Keyed => Err(Violation::unsealed(kind)),
             HANDSHAKE => {

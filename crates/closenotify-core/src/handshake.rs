@@ -51,7 +51,7 @@ pub struct Handshake {
 /// ```
 pub(crate) enum State {
     Running(Box<HandshakeEngine>),
-    Complete(Session),
+    Complete(Box<Session>),
     Failed(HandshakeError),
 }
 
@@ -195,7 +195,7 @@ impl Handshake {
     /// When the handshake is not complete, which is a fault of the caller that no peer can cause.
     pub fn into_session(self) -> Session {
         match self.state {
-            State::Complete(session) => session,
+            State::Complete(session) => *session,
             State::Running(_) | State::Failed(_) => panic!("into_session before `advance` returned Progress::Complete"),
         }
     }
@@ -213,12 +213,14 @@ impl Handshake {
         if inside_message {
             // TLS 1.2 alone: in TLS 1.3 a message that spans a change of keys is refused before.
             let violation = Violation::interleaved();
-            session.sender.take_owed(crate::owes::SenderOwes::end(crate::owes::End::Alert(violation.alert())), &mut self.output);
+            session
+                .sender
+                .take_owed(crate::owes::SenderOwes::end(crate::owes::End::Alert(violation.alert())), &mut self.output);
             return Err(HandshakeError::Violation(violation));
         }
         #[cfg(feature = "early-data")]
         self.repeat_early(&mut session)?;
-        self.state = State::Complete(session);
+        self.state = State::Complete(Box::new(session));
         Ok(())
     }
 

@@ -43,7 +43,7 @@ impl HelloReader {
     /// # Errors
     ///
     /// As [`Handshake::advance`]; [`take_output`](Self::take_output) may hold an alert for the peer. A ClientHello of more
-    /// than [`HELLO_MAX`] bytes is refused.
+    /// than [`HELLO_MAX`] bytes is refused, and one of more than 64 KiB in any case.
     pub fn look(&mut self, input: &[u8]) -> Result<Option<HelloReceived>, HandshakeError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -55,10 +55,7 @@ impl HelloReader {
         loop {
             let rest = &input[self.seen..];
             let length = match walk(rest, self.gate.content_max(Phase::Open)) {
-                Walk::Incomplete if input.len() > HELLO_MAX => {
-                    self.alert(Violation::message_too_long(CLIENT_HELLO).alert().code());
-                    return Err(HandshakeError::HelloTooLong);
-                }
+                Walk::Incomplete if input.len() > HELLO_MAX => return Err(self.too_long()),
                 Walk::Incomplete => return Ok(None),
                 Walk::Malformed(malformed) => {
                     let violation = Violation::from(malformed);
@@ -94,8 +91,10 @@ impl HelloReader {
     /// Gives a record to the TLS library.
     fn accept(&mut self, mut record: &[u8]) -> Result<Option<Accepted>, HandshakeError> {
         while !record.is_empty() {
-            let read = self.acceptor.read_tls(&mut record);
-            read.map_err(|error| HandshakeError::Refused(Error::General(error.to_string())))?;
+            // It holds 64 KiB, the headers of the records included.
+            if self.acceptor.read_tls(&mut record).is_err() {
+                return Err(self.too_long());
+            }
             match self.acceptor.accept() {
                 Ok(None) => {}
                 Ok(accepted) => return Ok(accepted),
@@ -112,6 +111,11 @@ impl HelloReader {
             }
         }
         Ok(None)
+    }
+
+    fn too_long(&mut self) -> HandshakeError {
+        self.alert(Violation::message_too_long(CLIENT_HELLO).alert().code());
+        HandshakeError::HelloTooLong
     }
 
     fn alert(&mut self, code: u8) {

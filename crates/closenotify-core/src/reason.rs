@@ -26,7 +26,9 @@ pub(crate) fn explain(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result 
         Error::PeerSentOversizedRecord => f.write_str("a record longer than TLS allows"),
         Error::NoCertificatesPresented => f.write_str("the peer sent no certificate, and one is required"),
         Error::NoApplicationProtocol => f.write_str("no application protocol (ALPN) in common"),
-        Error::InvalidCertificate(why) => write!(f, "invalid peer certificate: {}", words_after_colon(&why.to_string())),
+        Error::InvalidCertificate(why) => {
+            write!(f, "invalid peer certificate: {}", words_after_colon(&why.to_string()))
+        }
         Error::General(why) => f.write_str(why),
         error => fmt::Display::fmt(error, f),
     }
@@ -35,9 +37,7 @@ pub(crate) fn explain(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result 
 /// What the two sides do not have in common.
 fn incompatible(why: &PeerIncompatible) -> Option<&'static str> {
     Some(match why {
-        PeerIncompatible::Tls12NotOffered => {
-            "the client offers only TLS 1.1 or older; 1.2 and 1.3 are supported"
-        }
+        PeerIncompatible::Tls12NotOffered => "the client offers only TLS 1.1 or older; 1.2 and 1.3 are supported",
         PeerIncompatible::Tls12NotOfferedOrEnabled => "the client offers none of the TLS versions that are served",
         PeerIncompatible::SupportedVersionsExtensionRequired => {
             "the client offers TLS 1.2 at most, and only 1.3 is served"
@@ -145,7 +145,8 @@ fn words(name: &str) -> String {
         if begins || (letter.is_uppercase() && before.is_some() && after.is_some_and(|after| after.is_lowercase())) {
             words.push(' ');
         }
-        let alone = before.is_none_or(|before| !before.is_uppercase()) && after.is_none_or(|after| !after.is_uppercase());
+        let alone =
+            before.is_none_or(|before| !before.is_uppercase()) && after.is_none_or(|after| !after.is_uppercase());
         if alone { words.extend(letter.to_lowercase()) } else { words.push(*letter) }
     }
     words + &rest.replace(['(', ')'], "\u{20}").replace("  ", " ").trim_end().replace('"', "")

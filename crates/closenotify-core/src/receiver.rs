@@ -5,8 +5,8 @@
 
 use crate::alert::AlertDescription;
 use crate::ending::{ReceivedEnding, TransportEnd, TruncatedAt};
-use crate::keys::Opening;
 use crate::kernel::Kernel;
+use crate::keys::Opening;
 use crate::limits::{
     DATALESS_RECORDS_MAX, EMPTY_RECORDS_MAX, KEY_UPDATES_MAX, RENEGOTIATIONS_MAX, SEALED_MAX_12, SEALED_MAX_13,
     WARNINGS_MAX,

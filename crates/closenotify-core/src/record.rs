@@ -41,9 +41,7 @@ pub(crate) enum Malformed {
 /// A header is refused as soon as a byte of it excludes a record: its type, its major version, or its length.
 pub(crate) fn walk(input: &[u8], most: usize) -> Walk {
     match input {
-        [kind, ..] if !(CHANGE_CIPHER_SPEC..=HEARTBEAT).contains(kind) => {
-            Walk::Malformed(Malformed::Type(*kind))
-        }
+        [kind, ..] if !(CHANGE_CIPHER_SPEC..=HEARTBEAT).contains(kind) => Walk::Malformed(Malformed::Type(*kind)),
         [_, major, ..] if *major != 3 => Walk::Malformed(Malformed::Version(*major)),
         [_, _, _, high, low, body @ ..] => {
             let length = usize::from(u16::from_be_bytes([*high, *low]));

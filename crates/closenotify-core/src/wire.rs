@@ -98,7 +98,7 @@ fn is_incomplete(hello: &[u8]) -> bool {
     let versions = extension(hello, SUPPORTED_VERSIONS).and_then(|mut extension| take(&mut extension, 1));
     versions.is_some_and(|versions| versions.chunks(2).any(|version| version == [3, 4]))
         && (has(SUPPORTED_GROUPS) != has(KEY_SHARE)
-            || (!has(PRE_SHARED_KEY) && !(has(SIGNATURE_ALGORITHMS) && has(SUPPORTED_GROUPS))))
+            || !(has(PRE_SHARED_KEY) || has(SIGNATURE_ALGORITHMS) && has(SUPPORTED_GROUPS)))
 }
 
 /// A vector with a length of `width` bytes in front.

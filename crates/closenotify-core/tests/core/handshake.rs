@@ -171,7 +171,9 @@ fn plain_http_is_recognised_at_its_first_byte_and_gets_an_alert() {
                 assert_eq!(ours.advance(&mut BytesMut::from(request)), Err(expected), "the error stays");
             }
         }
-        for other in [&b"SSH-2.0-OpenSSH_9.2\r\n"[..], &[0x80, 0x2e, 1, 3, 1], &[0x16, 2, 0, 0, 5], &[0x16, 3, 1, 0x40, 1]] {
+        for other in
+            [&b"SSH-2.0-OpenSSH_9.2\r\n"[..], &[0x80, 0x2e, 1, 3, 1], &[0x16, 2, 0, 0, 5], &[0x16, 3, 1, 0x40, 1]]
+        {
             let (mut ours, _) = peer::start(configs(version).0, configs(version).1, side);
             let mut met = None;
             for (at, byte) in other.iter().enumerate() {

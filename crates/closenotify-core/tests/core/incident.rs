@@ -25,7 +25,10 @@ fn ends_clean_whatever_is_behind(version: TlsVersion, side: Side, trailer: impl 
         // However often it is asked, and whatever happens to the transport.
         ours.receiver.transport_ended(TransportEnd::Eof, &input);
         for _ in 0..3 {
-            assert_eq!(peer::read_all(&mut ours.receiver, &mut input, buffer, &mut plaintext), (Read::Ended, peer::nothing()));
+            assert_eq!(
+                peer::read_all(&mut ours.receiver, &mut input, buffer, &mut plaintext),
+                (Read::Ended, peer::nothing())
+            );
         }
         assert_eq!((plaintext.as_slice(), input.as_ref()), (&b"hello"[..], trailer.as_slice()));
         assert_eq!(ours.receiver.ending(), Some(&ending));

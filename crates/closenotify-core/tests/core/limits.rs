@@ -2,7 +2,9 @@
 
 use crate::peer::{self, EACH, FATAL, Forge, Met, Side, WARNING};
 use bytes::BytesMut;
-use closenotify_core::{AlertDescription, DATALESS_RECORDS_MAX, Read, ReceivedEnding, SendError, SentEnding, WRITE_MAX};
+use closenotify_core::{
+    AlertDescription, DATALESS_RECORDS_MAX, Read, ReceivedEnding, SendError, SentEnding, WRITE_MAX,
+};
 use rustls::ContentType;
 use std::io::IoSlice;
 use testkit::certs::TlsVersion;

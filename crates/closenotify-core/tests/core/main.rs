@@ -9,8 +9,8 @@ mod cuts;
 mod drawn;
 #[cfg(feature = "early-data")]
 mod early;
-mod handshake;
 mod exporter;
+mod handshake;
 mod incident;
 mod inputs;
 mod key_update;
@@ -18,5 +18,6 @@ mod limits;
 mod model;
 mod noise;
 mod peer;
+mod setup;
 mod violations;
 mod words;

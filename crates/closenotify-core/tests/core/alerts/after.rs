@@ -49,7 +49,13 @@ const ROWS: [Row; 74] = [
     Row::new("an empty alert", BOTH, ANY, || vec![record(ALERT, &[])], Expect::Alert(10)),
     Row::new("half an alert", BOTH, ANY, || vec![record(ALERT, &[FATAL])], Expect::Alert(50)),
     Row::new("an alert and a half", BOTH, ANY, || vec![record(ALERT, &[WARNING, 90, WARNING])], Expect::Alert(50)),
-    Row::new("two alerts in a record", BOTH, ANY, || vec![record(ALERT, &[WARNING, 90, WARNING, 0])], Expect::Alert(50)),
+    Row::new(
+        "two alerts in a record",
+        BOTH,
+        ANY,
+        || vec![record(ALERT, &[WARNING, 90, WARNING, 0])],
+        Expect::Alert(50),
+    ),
     // RFC 9846 lets a receiver pass over the level; a value that the syntax does not have is wrong all the same.
     Row::new("a level that does not exist", BOTH, ANY, || vec![record(ALERT, &[3, 40])], Expect::Alert(47)),
     Row::new("user_canceled", BOTH, ANY, || vec![record(ALERT, &[WARNING, 90])], Expect::Close),
@@ -163,8 +169,8 @@ fn tls_1_3_server() {
 #[test]
 fn every_fatal_alert_is_the_end_and_gets_no_reply() {
     const CODES: [u8; 34] = [
-        10, 20, 21, 22, 30, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 60, 70, 71, 80, 86, 100, 109, 110, 111, 112,
-        113, 114, 115, 116, 117, 120, 121,
+        10, 20, 21, 22, 30, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 60, 70, 71, 80, 86, 100, 109, 110, 111,
+        112, 113, 114, 115, 116, 117, 120, 121,
     ];
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for version in Version::ALL {

@@ -38,12 +38,36 @@ const FIRST: [Row; 41] = [
     // Messages: RFC 9846 sections 4 and 5.1.
     Row::new("a Finished", BOTH, ANY, || vec![clear(HANDSHAKE, &message(20, &[7; 32]))], Expect::Alert(10)),
     Row::new("a KeyUpdate", BOTH, ANY, || vec![clear(HANDSHAKE, &message(24, &[0]))], Expect::Alert(10)),
-    Row::new("a message that does not exist", BOTH, ANY, || vec![clear(HANDSHAKE, &message(99, &[0]))], Expect::Alert(10)),
+    Row::new(
+        "a message that does not exist",
+        BOTH,
+        ANY,
+        || vec![clear(HANDSHAKE, &message(99, &[0]))],
+        Expect::Alert(10),
+    ),
     Row::new("a ServerHello at a server", BOTH, SERVER, || vec![clear(HANDSHAKE, &server_hello())], Expect::Alert(10)),
-    Row::new("a ClientHello at a client", BOTH, CLIENT, || vec![clear(HANDSHAKE, &client_hello(4, &[]))], Expect::Alert(10)),
+    Row::new(
+        "a ClientHello at a client",
+        BOTH,
+        CLIENT,
+        || vec![clear(HANDSHAKE, &client_hello(4, &[]))],
+        Expect::Alert(10),
+    ),
     Row::new("a Certificate first", BOTH, CLIENT, || vec![clear(HANDSHAKE, &message(11, &[0; 3]))], Expect::Alert(10)),
-    Row::new("a malformed ClientHello", BOTH, SERVER, || vec![clear(HANDSHAKE, &message(1, &[0; 40]))], Expect::Alert(50)),
-    Row::new("a malformed ServerHello", BOTH, CLIENT, || vec![clear(HANDSHAKE, &message(2, &[0; 9]))], Expect::Alert(50)),
+    Row::new(
+        "a malformed ClientHello",
+        BOTH,
+        SERVER,
+        || vec![clear(HANDSHAKE, &message(1, &[0; 40]))],
+        Expect::Alert(50),
+    ),
+    Row::new(
+        "a malformed ServerHello",
+        BOTH,
+        CLIENT,
+        || vec![clear(HANDSHAKE, &message(2, &[0; 9]))],
+        Expect::Alert(50),
+    ),
     // No clause: what BoringSSL and OpenSSL send for a message that is too long to be taken.
     Row::new("a message of 64 KiB", BOTH, ANY, || vec![clear(HANDSHAKE, &[2, 1, 0, 0])], Expect::Alert(47)),
     Row::new("a ClientHello of 64 KiB", BOTH, SERVER, large_hello, Expect::Alert(47)),
@@ -54,18 +78,42 @@ const FIRST: [Row; 41] = [
     Row::new("more after the ClientHello", BOTH, SERVER, hello_and_more, Expect::Alert(10)),
     // Parameters: RFC 9846 sections 4.2 and 9.2, RFC 5246 section 7.4.1.
     Row::new("TLS 1.1 at most", BOTH, SERVER, || vec![clear(HANDSHAKE, &client_hello(2, &[]))], Expect::Alert(70)),
-    Row::new("no cipher suite in common", V12, SERVER, || vec![clear(HANDSHAKE, &client_hello(3, &[]))], Expect::Alert(40)),
+    Row::new(
+        "no cipher suite in common",
+        V12,
+        SERVER,
+        || vec![clear(HANDSHAKE, &client_hello(3, &[]))],
+        Expect::Alert(40),
+    ),
     Row::new("no signature schemes", V13, SERVER, || vec![clear(HANDSHAKE, &hello_13(&[GROUPS]))], Expect::Alert(109)),
     Row::new("no groups", V13, SERVER, || vec![clear(HANDSHAKE, &hello_13(&[SCHEMES]))], Expect::Alert(109)),
     Row::new("no key share", V13, SERVER, || vec![clear(HANDSHAKE, &hello_13(&[SCHEMES, GROUPS]))], Expect::Alert(109)),
-    Row::new("an extension twice", BOTH, SERVER, || vec![clear(HANDSHAKE, &client_hello(3, &TWICE))], Expect::Alert(47)),
-    Row::new("extensions too short", BOTH, SERVER, || vec![clear(HANDSHAKE, &client_hello(3, &[0, 10, 0, 9, 0]))], Expect::Alert(50)),
+    Row::new(
+        "an extension twice",
+        BOTH,
+        SERVER,
+        || vec![clear(HANDSHAKE, &client_hello(3, &TWICE))],
+        Expect::Alert(47),
+    ),
+    Row::new(
+        "extensions too short",
+        BOTH,
+        SERVER,
+        || vec![clear(HANDSHAKE, &client_hello(3, &[0, 10, 0, 9, 0]))],
+        Expect::Alert(50),
+    ),
 ];
 
 /// A client has sent its ClientHello; TLS 1.2 is agreed on, and nothing is sealed.
 const AGREED: [Row; 14] = [
     Row::new("a second ClientHello", V12, SERVER, || vec![clear(HANDSHAKE, &client_hello(3, &[]))], Expect::Alert(10)),
-    Row::new("a Finished before its time", V12, SERVER, || vec![clear(HANDSHAKE, &message(20, &[7; 12]))], Expect::Alert(10)),
+    Row::new(
+        "a Finished before its time",
+        V12,
+        SERVER,
+        || vec![clear(HANDSHAKE, &message(20, &[7; 12]))],
+        Expect::Alert(10),
+    ),
     Row::new("a change_cipher_spec before its time", V12, SERVER, || vec![clear(CHANGE, &[1])], Expect::Alert(10)),
     Row::new("data", V12, SERVER, || vec![clear(DATA, b"hello")], Expect::Alert(10)),
     Row::new("a heartbeat", V12, SERVER, || vec![clear(24, b"beat")], Expect::Alert(10)),
@@ -73,7 +121,13 @@ const AGREED: [Row; 14] = [
     Row::new("an empty alert", V12, SERVER, || vec![clear(ALERT, &[])], Expect::Alert(10)),
     Row::new("2^14 + 1 bytes", V12, SERVER, || vec![raw(&[HANDSHAKE, 3, 3, 0x40, 1])], Expect::Alert(22)),
     Row::new("a message of 64 KiB", V12, SERVER, || vec![clear(HANDSHAKE, &[16, 1, 0, 0])], Expect::Alert(47)),
-    Row::new("a malformed ClientKeyExchange", V12, SERVER, || vec![clear(HANDSHAKE, &message(16, &[]))], Expect::Alert(50)),
+    Row::new(
+        "a malformed ClientKeyExchange",
+        V12,
+        SERVER,
+        || vec![clear(HANDSHAKE, &message(16, &[]))],
+        Expect::Alert(50),
+    ),
     Row::new("a key that is none", V12, SERVER, || vec![clear(HANDSHAKE, &message(16, &[1, 4]))], Expect::Alert(47)),
     Row::new("5 warnings", V12, SERVER, || vec![clear(ALERT, &[WARNING, 112]); 5], Expect::Alert(10)),
     Row::new("a fatal alert", V12, SERVER, || vec![clear(ALERT, &[FATAL, 48])], Expect::Nothing(48)),
@@ -84,14 +138,32 @@ const AGREED: [Row; 14] = [
 const SEALED: [Row; 29] = [
     Row::new("a broken seal", V13, SERVER, || vec![Piece::Garbled(b"hello".to_vec())], Expect::Alert(20)),
     Row::new("a Finished that is wrong", V13, SERVER, || vec![Piece::message(20, &[7; 32])], Expect::Alert(51)),
-    Row::new("a Finished that is wrong, SHA-384", V13, SERVER, || vec![Piece::message(20, &[7; 48])], Expect::Alert(51)),
-    Row::new("a Finished in plaintext", V13, SERVER, || vec![clear(HANDSHAKE, &message(20, &[7; 32]))], Expect::Alert(10)),
+    Row::new(
+        "a Finished that is wrong, SHA-384",
+        V13,
+        SERVER,
+        || vec![Piece::message(20, &[7; 48])],
+        Expect::Alert(51),
+    ),
+    Row::new(
+        "a Finished in plaintext",
+        V13,
+        SERVER,
+        || vec![clear(HANDSHAKE, &message(20, &[7; 32]))],
+        Expect::Alert(10),
+    ),
     Row::new("an empty handshake record in plaintext", V13, SERVER, || vec![clear(HANDSHAKE, &[])], Expect::Alert(10)),
     Row::new("data", V13, SERVER, || vec![record(DATA, b"hello")], Expect::Alert(10)),
     Row::new("a KeyUpdate", V13, SERVER, || vec![record(HANDSHAKE, &message(24, &[0]))], Expect::Alert(10)),
     Row::new("a ticket", V13, SERVER, || vec![record(HANDSHAKE, &message(4, &[0; 14]))], Expect::Alert(50)),
     Row::new("a ClientHello", V13, SERVER, || vec![record(HANDSHAKE, &client_hello(3, &[]))], Expect::Alert(10)),
-    Row::new("a message that does not exist", V13, SERVER, || vec![record(HANDSHAKE, &message(99, &[0]))], Expect::Alert(10)),
+    Row::new(
+        "a message that does not exist",
+        V13,
+        SERVER,
+        || vec![record(HANDSHAKE, &message(99, &[0]))],
+        Expect::Alert(10),
+    ),
     Row::new("padding alone", V13, SERVER, || vec![record(0, &[0; 40])], Expect::Alert(10)),
     Row::new("a heartbeat in plaintext", V13, SERVER, || vec![clear(24, b"beat")], Expect::Alert(10)),
     Row::new("2^14 + 1 bytes of plaintext", V13, SERVER, || vec![record(HANDSHAKE, &[20; 16_385])], Expect::Alert(22)),
@@ -104,7 +176,13 @@ const SEALED: [Row; 29] = [
     Row::new("a close_notify", V13, SERVER, || vec![record(ALERT, &[WARNING, 0])], Expect::Nothing(0)),
     // A peer that has no keys yet says so in plaintext (RFC 9846 section 6).
     Row::new("a fatal alert in plaintext", V13, SERVER, || vec![clear(ALERT, &[FATAL, 48])], Expect::Nothing(48)),
-    Row::new("a warning that is an error, in plaintext", V13, SERVER, || vec![clear(ALERT, &[WARNING, 48])], Expect::Nothing(48)),
+    Row::new(
+        "a warning that is an error, in plaintext",
+        V13,
+        SERVER,
+        || vec![clear(ALERT, &[WARNING, 48])],
+        Expect::Nothing(48),
+    ),
     Row::new("half an alert in plaintext", V13, SERVER, || vec![clear(ALERT, &[FATAL])], Expect::Alert(50)),
     // Where the alert must be sealed, only rustls can make it, and it makes decode_error of all these. The RFC names another:
     // unexpected_message, record_overflow (section 5.2), illegal_parameter.
@@ -145,7 +223,8 @@ const GROUPS: &[u8] = &[0, 10, 0, 4, 0, 2, 0, 29];
 /// A ClientHello of this minor version, for a suite that nobody has, with these extensions and, from 1.2 on, the signature
 /// schemes and groups that make it complete.
 fn client_hello(minor: u8, extensions: &[u8]) -> Vec<u8> {
-    let needed: &[u8] = if minor >= 3 { &[0, 13, 0, 4, 0, 2, 4, 3, 0, 11, 0, 2, 1, 0, 0, 10, 0, 4, 0, 2, 0, 29] } else { &[] };
+    let needed: &[u8] =
+        if minor >= 3 { &[0, 13, 0, 4, 0, 2, 4, 3, 0, 11, 0, 2, 1, 0, 0, 10, 0, 4, 0, 2, 0, 29] } else { &[] };
     let extensions = [needed, extensions].concat();
     let length = u16::try_from(extensions.len()).unwrap().to_be_bytes();
     let body = [&[3, minor][..], &[7; 32], &[0, 0, 2, 0x0a, 0x0a, 1, 0], &length, &extensions].concat();

@@ -76,7 +76,11 @@ fn tls_1_3_client_after_the_server_hello() {
         ("an empty handshake record in plaintext", record(HANDSHAKE, &[]), Some(10)),
         ("an empty alert in plaintext", record(ALERT, &[]), Some(10)),
         ("a change_cipher_spec of 2", record(CHANGE, &[2]), Some(10)),
-        ("3 of change_cipher_spec", [record(CHANGE, &[1]), record(CHANGE, &[1]), record(CHANGE, &[1])].concat(), Some(10)),
+        (
+            "3 of change_cipher_spec",
+            [record(CHANGE, &[1]), record(CHANGE, &[1]), record(CHANGE, &[1])].concat(),
+            Some(10),
+        ),
         ("a heartbeat in plaintext", record(24, b"beat"), Some(10)),
         ("a type that does not exist", vec![99], Some(10)),
         ("a fatal alert in plaintext", record(ALERT, &[FATAL, 40]), None),

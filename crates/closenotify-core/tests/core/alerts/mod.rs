@@ -123,7 +123,11 @@ async fn meet(version: Version, side: Side, stop: Option<Stop>, pieces: &[Piece]
         };
         let _ = peer.send(pieces, TIMEOUT).await;
         peer.fin();
-        assert!(peer.until(TIMEOUT, Received::is_over).await, "{pieces:?}: we never end\n{:?}", peer.received(Received::clone));
+        assert!(
+            peer.until(TIMEOUT, Received::is_over).await,
+            "{pieces:?}: we never end\n{:?}",
+            peer.received(Received::clone)
+        );
         peer.received(Received::clone)
     };
     tokio::join!(ours, script)

@@ -34,7 +34,9 @@ pub(super) fn server(io: TcpStream, config: ServerConfig) -> Run {
 /// A client that trusts the probe.
 pub(super) fn client_config(version: Version) -> ClientConfig {
     let configs = Configs::of(core_version(version));
-    let Trust::Roots(roots) = identity().trust() else { unreachable!("an identity that was made here has an authority") };
+    let Trust::Roots(roots) = identity().trust() else {
+        unreachable!("an identity that was made here has an authority")
+    };
     ClientConfig::builder_with_provider(configs.client.crypto_provider().clone())
         .with_protocol_versions(&[match version {
             Version::Tls12 => &rustls::version::TLS12,
