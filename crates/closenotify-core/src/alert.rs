@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// What an alert says: the description byte of RFC 9846 section 6.
+/// The description of an alert: its second byte (RFC 9846 section 6).
 ///
 /// Displays as the name of the RFC (`bad_certificate`), or `unknown_200` for a number without a name.
 ///

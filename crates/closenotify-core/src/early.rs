@@ -1,9 +1,8 @@
-//! Early data (RFC 9846 section 4.3.10): what a client sends with its ClientHello, before the server has said a word.
+//! Early data (RFC 9846 section 4.3.10): what a client sends with its ClientHello, before the server has sent anything.
 //!
-//! A client gives it up front, and none of it is lost or doubled: what the server does not take as early data follows as
-//! ordinary data. At a server it has reads of its own, for what came before the client has finished can be a replay of what
-//! somebody else recorded. It refuses to call early data whole before the client's Finished: an EndOfEarlyData can be
-//! replayed with the rest, a Finished cannot.
+//! A client passes it up front, and none of it is lost or sent twice: what the server does not accept follows as
+//! ordinary data. A server reads it by itself, since what arrives before the client has finished can be a replay. It is never
+//! reported as complete before the client's Finished: an EndOfEarlyData can be replayed with the rest, a Finished cannot.
 
 use crate::engine::HandshakeEngine;
 use crate::error::{HandshakeError, SendError};
@@ -43,22 +42,24 @@ pub enum EarlyRead {
 }
 
 impl Handshake {
-    /// A handshake as a client that wants to talk to `name`, and says `early` first.
+    /// A handshake as a client that wants to talk to `name`, and sends `early` with its first flight.
     ///
-    /// Where `config` holds a ticket of the server's that allows early data, the first bytes of `early` go out with the
-    /// ClientHello: in one record, of a quarter of what the ticket allows, and of 4 KiB, at most, less 17 bytes. A server over
-    /// rustls 0.23 that refuses more than it can skip would fail the handshake. To call this is to allow early data, whatever
-    /// `enable_early_data` of `config` says. What does not fit, and
-    /// all of it where there is no such ticket or the server refuses, goes out as ordinary data as soon as the handshake is
-    /// complete: it is part of the [output](Self::take_output). [`SessionFacts::early_data`](crate::SessionFacts::early_data)
-    /// says how it went.
+    /// Where the configuration holds a ticket of the server's that allows early data, the first bytes of `early` go out
+    /// after the ClientHello: in one record, of a quarter of what the ticket allows, and of 4 KiB, at most, less 17 bytes.
+    /// A server over rustls 0.23 that refuses more than it can skip would fail the handshake. Of a ticket that allows less
+    /// than three quarters of 16 KiB less may be used, or nothing. To call this is to allow early data, whatever
+    /// `enable_early_data` of the configuration is.
+    ///
+    /// What does not fit, and all of it where there is no such ticket or the server refuses, goes out as ordinary data as soon
+    /// as the handshake is complete: it is part of the [output](Self::take_output).
+    /// [`SessionFacts::early_data`](crate::SessionFacts::early_data) has how much the server accepted.
     ///
     /// Bytes that went out early may reach the server more than once, by somebody who recorded them, and may have been acted
     /// on though the handshake fails.
     ///
     /// # Errors
     ///
-    /// When rustls refuses the configuration.
+    /// When rustls rejects the configuration.
     pub fn client_early(setup: impl Into<ClientSetup>, name: ServerName<'static>, early: Bytes) -> Result<Self, Error> {
         let setup = setup.into();
         if early.is_empty() {
@@ -71,7 +72,7 @@ impl Handshake {
         Ok(handshake)
     }
 
-    /// A handshake as a server that accepts early data, up to the `max_early_data_size` of `config` (0 is none).
+    /// A handshake as a server that accepts early data, up to the `max_early_data_size` of the configuration (0 is none).
     ///
     /// Drive it with [`advance_to_early`](Self::advance_to_early), then with [`read_early`](Self::read_early) and, when all is
     /// read or reading is given up, with [`advance`](Self::advance). Early data that was not read is held, and is what the
@@ -79,7 +80,7 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// When rustls refuses the configuration.
+    /// When rustls rejects the configuration.
     pub fn server_early(setup: impl Into<ServerSetup>) -> Result<Self, Error> {
         Ok(Self::new(HandshakeEngine::server_early(&setup.into())?))
     }
@@ -102,11 +103,11 @@ impl Handshake {
         }
     }
 
-    /// Decrypts whole records from the front of `input`, one by one, until there is early data, and moves that to `out`,
+    /// Decrypts complete records from the front of `input`, one by one, until there is early data, and moves that to `out`,
     /// which must have room for at least a byte. One record is held at most, unless [`advance`](Self::advance) has gone on.
     ///
     /// [`EarlyRead::Ended`] is not the end of the session: the client may go on, in the session. A `close_notify` among the
-    /// early data, or the end of the transport, is an error, so that what was cut never looks whole.
+    /// early data, or the end of the transport, is an error, so that what was truncated never looks complete.
     ///
     /// # Errors
     ///

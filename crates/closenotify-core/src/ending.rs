@@ -13,7 +13,7 @@ use std::io;
 ///
 /// | ending | machine word | what it means |
 /// |---|---|---|
-/// | `CloseNotify` | `close_notify` | the peer said that it had sent everything; nothing is missing |
+/// | `CloseNotify` | `close_notify` | the peer has sent everything; nothing is missing |
 /// | `Truncated` at a boundary | `truncated_boundary` | the transport ended between two records without a close_notify |
 /// | `Truncated` inside a record | `truncated_inside_record` | the transport ended inside a record |
 /// | `Reset` | `reset` | the transport was reset |
@@ -110,7 +110,7 @@ impl fmt::Display for ReceivedEnding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SentEnding {
-    /// Our `close_notify` is on the wire behind all data, flushed.
+    /// Our `close_notify` is on the wire after all data, flushed.
     CloseNotify,
     /// We sent this fatal alert; nothing follows it.
     Alert(AlertDescription),

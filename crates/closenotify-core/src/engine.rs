@@ -35,7 +35,7 @@ pub(crate) struct HandshakeEngine {
     captured: Captured,
     /// What a client asked for; a server learns it from the ClientHello.
     asked_for: Option<String>,
-    /// What the peer's first message says, and what ours says.
+    /// What is read of the peer's first message, and of ours.
     theirs: FirstMessage,
     ours: FirstMessage,
     /// How long a record of ours may be, header included.
@@ -154,8 +154,8 @@ impl HandshakeEngine {
         !self.common().is_handshaking()
     }
 
-    /// Takes in one record, in place, and appends what it makes us send to `output`. On an error that may be an alert; it
-    /// says whether it is.
+    /// Takes in one record, in place, and appends what it makes us send to `output`. An error comes with whether an alert was
+    /// appended.
     pub(crate) fn open(&mut self, record: &mut [u8], output: &mut BytesMut) -> Result<(), (Error, bool)> {
         self.theirs.look(record);
         if matches!(self.connection, Connection::Server(_)) && self.theirs.found().is_too_old {
@@ -201,7 +201,7 @@ impl HandshakeEngine {
     /// Sends a fatal alert about a record that was not [taken in](Self::open).
     ///
     /// In plaintext it is the one that is asked for. Once records are sealed only the library can, and it does by itself:
-    /// a record is made up for it that it answers with `unexpected_message`, or else with `decode_error`. There is no such
+    /// it gets a record that makes it send `unexpected_message`, or else `decode_error`. There is no such
     /// record for the other alerts, nor for `unexpected_message` inside a message of which more is to come.
     pub(crate) fn alert(&mut self, alert: AlertDescription, output: &mut BytesMut) {
         let sealed = match self.phase() {
@@ -339,7 +339,7 @@ impl HandshakeEngine {
         }
     }
 
-    /// Appends what the library has left to send after an error, and says whether that ends with an alert.
+    /// Appends what the library has left to send after an error, and returns whether that ends with an alert.
     fn take_alert(&mut self, output: &mut BytesMut) -> bool {
         let mut alerted = false;
         // What it has to send comes before it looks at its input, which must be empty: its state is that of an error.
@@ -376,7 +376,7 @@ fn follow<Data>(state: ConnectionState<'_, '_, Data>, mut send: impl FnMut(&[u8]
             data.done();
             true
         }
-        // Application data before the handshake is complete: the library refuses it, so there is none.
+        // The library rejects application data before the handshake is complete, so there is none.
         ConnectionState::ReadTraffic(mut traffic) => {
             while traffic.next_record().is_some() {}
             true
@@ -555,7 +555,7 @@ fn seal_early(
     Some((record, length - overhead, overhead))
 }
 
-/// How many bytes may be said early under a ticket that allows `limit`, so that a server over rustls 0.23 that refuses them
+/// How many bytes may be sent early under a ticket that allows `limit`, so that a server over rustls 0.23 that refuses them
 /// goes on. It keeps the record that it skips, and counts it anew whenever it reads more, until the handshake goes on, against
 /// `limit`, or 16 KiB where it allows none any more. Four times is enough for a flight that comes in a few pieces.
 #[cfg(feature = "early-data")]

@@ -1,5 +1,5 @@
 //! What is checked of each record of a handshake before the TLS library sees it: what the library finds too late, not at all,
-//! or answers with another alert than the RFC names, or with none.
+//! or reports with another alert than the RFC names, or with none.
 //!
 //! It reads plaintext alone: what is sealed goes through, and is the library's to judge.
 
@@ -77,7 +77,7 @@ impl Gate {
                 self.follow(content)?;
                 Ok(Pass::Through)
             }
-            // Who has sealed once does not go back, but to say that it gives up before it has (RFC 9846 section 6).
+            // Only a peer that has not sealed yet may give up in plaintext (RFC 9846 section 6).
             ALERT if phase == Phase::Keyed && self.sealed => Err(Violation::unsealed(kind)),
             ALERT => self.follow_alert(content, matches!(phase, Phase::Retried | Phase::Keyed)),
             _ if self.messages.is_partial() => Err(Violation::interleaved()),
@@ -110,7 +110,7 @@ impl Gate {
             // Before there are keys it could be anybody's: never a clean end, always an end.
             WARNING | FATAL if alert == AlertDescription::CLOSE_NOTIFY => Ok(Pass::Alert(alert)),
             FATAL => Ok(Pass::Alert(alert)),
-            // RFC 9846 section 6: an error whatever its level says.
+            // RFC 9846 section 6: an error whatever its level.
             WARNING if is_tls13 && alert != AlertDescription::USER_CANCELED => Ok(Pass::Alert(alert)),
             WARNING if self.messages.is_partial() => Err(Violation::interleaved()),
             WARNING => {

@@ -25,7 +25,7 @@ use std::fmt;
 ///
 /// Call [`advance`](Self::advance) whenever ciphertext has arrived (a client also once before any has), and after each call
 /// [`take_output`](Self::take_output) and write that to the peer: it holds our flights, and after an error the alert
-/// that tells the peer why. When `advance` says [`Progress::Complete`] and the output is taken, [`into_session`](Self::into_session).
+/// that tells the peer why. When `advance` returns [`Progress::Complete`] and the output is taken, [`into_session`](Self::into_session).
 pub struct Handshake {
     pub(crate) state: State,
     gate: Gate,
@@ -85,7 +85,7 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// When rustls refuses the configuration.
+    /// When rustls rejects the configuration.
     pub fn client(setup: impl Into<ClientSetup>, name: ServerName<'static>) -> Result<Self, Error> {
         let mut output = BytesMut::new();
         let engine = HandshakeEngine::client(&setup.into(), name, &mut output)?;
@@ -99,7 +99,7 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// When rustls refuses the configuration.
+    /// When rustls rejects the configuration.
     pub fn server(setup: impl Into<ServerSetup>) -> Result<Self, Error> {
         Ok(Self::new(HandshakeEngine::server(&setup.into())?))
     }

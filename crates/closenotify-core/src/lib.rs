@@ -1,34 +1,56 @@
 //! How a TLS session ends, without I/O: a [`Handshake`] that turns into two halves, a [`Receiver`] and a [`Sender`],
-//! each of which ends on its own and says how.
+//! each of which ends on its own and keeps how.
 //!
 //! This crate has no socket, reads no clock and knows no runtime. The caller owns the transport and the time:
-//! ciphertext goes in through a [`BytesMut`](bytes::BytesMut) that the caller fills, plaintext comes out into the
-//! caller's buffer, and the other way round. What it refuses to do: to guess. The end of the transport is told to it
-//! ([`TransportEnd`]); what that end means for the session is what it answers ([`ReceivedEnding`]).
+//! ciphertext goes in through a [`BytesMut`](bytes::BytesMut) that the caller fills, plaintext comes out of it,
+//! and the other way round. It never guesses: the caller tells it how the transport ended
+//! ([`TransportEnd`]), and it returns what that means for the session ([`ReceivedEnding`]).
+//!
+//! rustls makes the handshake. After it the halves are independent: records are decrypted in place in the caller's buffer
+//! and sealed into the caller's buffer, with the AEADs of the configuration's crypto provider, and no lock is taken for
+//! data.
 //!
 //! ```text
 //!            Handshake ──complete──▶ Session ──┬──▶ Receiver            Sender
 //!                                              │     Open                 Open
 //!                                              │      │ close_notify       │ close()
 //!                                              │      │ EOF, reset, alert  ▼
-//!                                              │      ▼                  consumed: the alert is queued behind
-//!                                              │     Ended(ending)       the data, SentEnding says what it was
+//!                                              │      ▼                  consumed: the alert is queued after
+//!                                              │     Ended(ending)       the data, and SentEnding is returned
+//!                                              ├──▶ Exporter
 //!                                              └──▶ SessionFacts
 //! ```
 //!
 //! # Calling order
 //!
+//! - [`ServerSetup`] or [`ClientSetup`] once for an acceptor or a connector.
 //! - [`Handshake::advance`] whenever ciphertext has arrived; after each call [`Handshake::take_output`], written to the
 //!   peer. On an error too: the output then holds the alert that tells the peer why.
-//! - Early data is said first by [`Handshake::client_early`], and heard by [`Handshake::server_early`].
-//! - [`Receiver::read`] until it answers [`Read::NeedInput`] or [`Read::Ended`]; when it also says that
-//!   [the sender owes bytes](SenderOwes), [`Sender::take_owed`].
+//! - Early data (feature `early-data`) is sent by `Handshake::client_early` and received by `Handshake::server_early`.
+//! - [`Receiver::read`], or [`Receiver::open`] and [`Receiver::consume`], until they return [`Read::NeedInput`] or
+//!   [`Read::Ended`]; when they also return that [the sender owes something](SenderOwes), [`Sender::take_owed`] before the
+//!   next write.
 //! - [`Receiver::transport_ended`] once, when the transport has no more.
 //! - [`Sender::write`], then [`Sender::close`], which takes the sender: nothing can be written after it.
 //!
+//! # Alerts
+//!
+//! A peer that breaks the protocol gets the fatal alert that RFC 9846 (RFC 5246 for TLS 1.2) names:
+//! [`Violation::alert`] lists them. It holds for everything after the handshake, and for the handshake as long as nothing is
+//! sealed. Once the records of a handshake are sealed only rustls has the keys, and the alert is rustls' own, or one of two
+//! that it can be made to send. There, and only there, the peer gets `decode_error` where the RFC names
+//!
+//! - `record_overflow`, for a record whose header announces too much;
+//! - `unexpected_message`, for another record inside a handshake message, an empty alert, a heartbeat, or a fifth
+//!   `user_canceled`; in TLS 1.2 for an empty handshake record between our Finished and the peer's;
+//! - `illegal_parameter`, for a message of more than 64 KiB.
+//!
+//! An empty sealed handshake record is passed over there, 32 times in a row at most. A handshake that
+//! [fails for our own reasons](HandshakeError::NoKeyExtraction) ends without an alert.
+//!
 //! # Example
 //!
-//! A client and a server in one process; see `tests/` for the endings.
+//! A client and a server in one process.
 //!
 //! ```
 //! use bytes::BytesMut;

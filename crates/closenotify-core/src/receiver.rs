@@ -80,7 +80,7 @@ pub enum Read {
     Data(usize),
     /// There is no plaintext until more ciphertext has arrived.
     NeedInput,
-    /// There is no more plaintext: [`Receiver::ending`] says why.
+    /// There is no more plaintext: [`Receiver::ending`] is why.
     Ended,
 }
 
@@ -410,7 +410,7 @@ fn violated(violation: Violation) -> Content {
 }
 
 /// Whether a record's content is an alert that ends the session. In TLS 1.3 every alert is one but for two, whatever its
-/// level says (RFC 9846 section 6).
+/// level (RFC 9846 section 6).
 fn is_fatal(kind: u8, content: &[u8], is_tls13: bool) -> bool {
     match *content {
         [level @ (WARNING | FATAL), code] if kind == ALERT => match AlertDescription::from(code) {

@@ -35,7 +35,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// `record_max` is how long a record may be, header included, where the configuration says.
+    /// `record_max` is how long a record may be, header included, where the configuration sets it.
     pub(crate) fn new(
         keys: Sealing,
         suite: SupportedCipherSuite,
@@ -227,7 +227,7 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// The most plaintext that a record carries when the configuration says how long a record may be.
+/// The most plaintext that a record carries when the configuration sets how long a record may be.
 pub(crate) fn fragment(record_max: Option<usize>) -> usize {
     record_max.map_or(PLAINTEXT_MAX, |record| record.saturating_sub(HEADER).max(1))
 }

@@ -175,7 +175,7 @@ pub(crate) fn alert_for(error: &rustls::Error) -> AlertDescription {
 }
 
 /// Rewrites the plaintext alert that `output` ends with, if it does, where the RFC names another than the library does.
-/// `incomplete` says that a ClientHello lacks what it must have.
+/// `incomplete`: a ClientHello lacks what it must have.
 pub(crate) fn correct_alert(error: &rustls::Error, incomplete: bool, output: &mut [u8]) {
     let alert = match error {
         rustls::Error::PeerIncompatible(_) if incomplete => AlertDescription::MISSING_EXTENSION,
