@@ -6,6 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../../crates/closenotify-core/src/record.rs"]
+#[expect(dead_code, reason = "the names of the types serve the core")]
 mod record;
 
 use record::{HEADER, Malformed, Walk, walk};
