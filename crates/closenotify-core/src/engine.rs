@@ -25,9 +25,10 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::EncryptError;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, ReadEarlyData, UnbufferedStatus};
 use rustls::{
-    CommonState, ConnectionTrafficSecrets, Error, HandshakeKind, PeerIncompatible, PeerMisbehaved, ProtocolVersion,
-    Side, SupportedCipherSuite,
+    ClientConfig, CommonState, ConnectionTrafficSecrets, Error, HandshakeKind, PeerIncompatible, PeerMisbehaved,
+    ProtocolVersion, ServerConfig, Side, SupportedCipherSuite,
 };
+use std::sync::Arc;
 
 /// A session before its handshake is complete.
 pub(crate) struct HandshakeEngine {
@@ -96,7 +97,7 @@ impl HandshakeEngine {
         Ok(engine)
     }
 
-    fn new_client(config: &std::sync::Arc<rustls::ClientConfig>, name: ServerName<'static>) -> Result<Self, Error> {
+    fn new_client(config: &Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, Error> {
         let (asked_for, record_max) = (Some(name.to_str().into_owned()), config.max_fragment_size);
         let mut captured = Captured::default();
         let connection = captured.during(|| UnbufferedClientConnection::new(config.clone(), name))?;
@@ -108,7 +109,7 @@ impl HandshakeEngine {
         Self::new_server(setup.plain())
     }
 
-    fn new_server(config: &std::sync::Arc<rustls::ServerConfig>) -> Result<Self, Error> {
+    fn new_server(config: &Arc<ServerConfig>) -> Result<Self, Error> {
         let record_max = config.max_fragment_size;
         let connection = Connection::Server(UnbufferedServerConnection::new(config.clone())?);
         let mut engine = Self::new(connection, Captured::default(), None, record_max);
@@ -169,7 +170,7 @@ impl HandshakeEngine {
         let (done, worked) = if before == 0 {
             self.work(record, output)
         } else {
-            held.extend_from_slice(record);
+            grow(&mut held, record);
             self.work(&mut held, output)
         };
         self.idle = worked == Err(PeerMisbehaved::TooManyEmptyFragments.into());
@@ -180,7 +181,7 @@ impl HandshakeEngine {
         // Almost always there is nothing: the record is done with.
         if keep > done {
             if before == 0 {
-                held.extend_from_slice(&record[done..]);
+                grow(&mut held, &record[done..]);
             } else {
                 held.truncate(keep);
                 held.drain(..done);
@@ -205,7 +206,7 @@ impl HandshakeEngine {
     /// record for the other alerts, nor for `unexpected_message` inside a message of which more is to come.
     pub(crate) fn alert(&mut self, alert: AlertDescription, output: &mut BytesMut) {
         let sealed = match self.phase() {
-            Phase::Open => false,
+            Phase::Open => self.sends_early(),
             Phase::Tls12 => self.changed,
             // The library knows whether what it sends is sealed already.
             Phase::Retried | Phase::Keyed => true,
@@ -225,9 +226,22 @@ impl HandshakeEngine {
     /// Gives the library a record that it must answer with an alert; whether it did.
     fn provoke(&mut self, record: &[u8], output: &mut BytesMut) -> bool {
         let mut held = std::mem::take(&mut self.held);
+        let before = held.len();
         held.extend_from_slice(record);
-        let _ = self.work(&mut held, output);
+        let (done, _) = self.work(&mut held, output);
+        // What the library still points into stays, should there be another try.
+        held.truncate(before.max(done));
+        held.drain(..done);
+        self.held = held;
         self.take_alert(output)
+    }
+
+    /// Whether a client seals with the keys of early data.
+    fn sends_early(&self) -> bool {
+        #[cfg(feature = "early-data")]
+        return self.early.end_length.is_some();
+        #[cfg(not(feature = "early-data"))]
+        false
     }
 
     /// What is agreed on so far.
@@ -568,7 +582,18 @@ fn discard_early(mut early: ReadEarlyData<'_, '_, rustls::server::ServerConnecti
     while early.next_record().is_some() {}
 }
 
+/// Appends to what is held of a message. By doubling, a long one would take twice its length.
+fn grow(held: &mut Vec<u8>, more: &[u8]) {
+    if held.capacity() - held.len() < more.len() {
+        held.reserve_exact(more.len().max(HELD_STEP));
+    }
+    held.extend_from_slice(more);
+}
+
 const FATAL: u8 = 2;
+
+/// By how much what is held grows at least, in bytes.
+const HELD_STEP: usize = 4096;
 
 /// What a server skips that allows no early data, in bytes of ciphertext.
 const SKIPPED_AT_NONE: usize = 16_384;

@@ -130,12 +130,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Flight<T> {
 
     /// Gets more ciphertext.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Filled> {
-        if self.input.capacity() - self.input.len() < INPUT_STEP / 2 {
-            if self.input.is_empty() {
-                self.input = buffers::take(buffers::RECORD_MAX);
-            } else {
-                self.input.reserve(INPUT_STEP);
-            }
+        if self.input.capacity() == 0 {
+            self.input = buffers::take(buffers::RECORD_MAX);
+        } else if self.input.len() == self.input.capacity() {
+            self.input.reserve(INPUT_STEP);
         }
         Poll::Ready(match ready!(poll_read_buf(&mut self.io, cx, &mut self.input)) {
             Ok(0) => Filled::Ended(TransportEnd::Eof, None),
@@ -160,6 +158,6 @@ impl<T> fmt::Debug for Flight<T> {
     }
 }
 
-/// How much room a read of the transport gets during a handshake, in bytes. The record walker asks for no more than one
-/// record at a time, so this does not bound what a peer can send, only how much is held at once beside a record.
+/// By how much the input grows when it is full, in bytes: that of a handshake holds a record and no more, that of a server that
+/// waits for a complete ClientHello holds all of it.
 const INPUT_STEP: usize = 8 * 1024;

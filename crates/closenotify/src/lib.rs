@@ -81,35 +81,33 @@
 //!
 //! # Memory
 //!
-//! A session at rest holds no buffer of ours: not before its first read or write, not after any, joined or split, and also
-//! when nobody asks for more after the last byte of an answer. What is left on the heap is the state of the TLS library and
-//! 4 KiB that it keeps for input:
+//! A session at rest holds no buffer: not before its first read or write, not after any, joined or split. A buffer for reading
+//! comes from a pool of at most four of 64 KiB that each thread keeps, and goes back to it with the last byte. What is left on
+//! the heap is keys and what a client needs to store tickets:
 //!
 //! | heap of a session at rest, bytes | TLS 1.2 | TLS 1.3 |
 //! |---|---|---|
-//! | client | 7471 | 8181 |
-//! | server | 6482 | 6594 |
-//! | more when it is split | 152 | 152 |
+//! | client | 730 | 2722 |
+//! | server | 265 | 1089 |
+//! | more when it is split | 240 | 240 |
 //!
-//! The stream itself is 400 bytes over a `TcpStream`. What the cryptographic library takes from C's heap is not counted.
+//! The stream itself is 752 bytes over a `TcpStream`. What the cryptographic library takes from C's heap is not counted.
 //!
-//! With a peer that sends without end to somebody who does not read, or a transport that takes nothing, one connection
-//! holds at most, with a `buffer_limit` of L bytes, 16 to 64 KiB ([`TlsConnector::buffer_limit`],
-//! [`TlsAcceptor::buffer_limit`], [`LazyConfigAcceptor::buffer_limit`]; 64 KiB when not set):
+//! When a peer sends without end and nobody reads, or a transport takes nothing, one connection holds at most, with a
+//! `buffer_limit` of L bytes, 16 to 64 KiB ([`TlsConnector::buffer_limit`], [`TlsAcceptor::buffer_limit`],
+//! [`LazyConfigAcceptor::buffer_limit`]; 64 KiB when not set):
 //!
-//! | buffer | at most | measured, L = 16 KiB | L = 64 KiB |
-//! |---|---|---|---|
-//! | ciphertext that was read | L, or one record (18437 bytes) where that is more | | |
-//! | one record in the TLS library, as it came and opened | 32 KiB and 16 KiB | with the row above 63589 | 110688 |
-//! | plaintext for [`AsyncBufRead`](tokio::io::AsyncBufRead) | 16 KiB, in up to 32 KiB of memory | | |
-//! | ciphertext that was written and that the transport has not taken | L and 29 bytes a record | 16413 | 65652 |
+//! | buffer | at most |
+//! |---|---|
+//! | ciphertext that was read, with one record opened in place | L, or one record (18437 bytes) where that is more |
+//! | ciphertext that was written and that the transport has not taken | L and 29 bytes a record |
 //!
-//! A write takes nothing more before the transport has taken what it was given; while it seals, the TLS library holds its
-//! ciphertext a second time. A configuration with a small `max_fragment_size` makes more records of the same L. Behind a
-//! close_notify the raw bytes that came with it are kept for `end_tls`, in the first of the four.
+//! A write takes nothing more before the transport has taken what it was given. A configuration with a small
+//! `max_fragment_size` makes more records of the same L. After a close_notify the raw bytes that came with it are kept for
+//! `end_tls`, in the first of the two.
 //!
-//! A handshake is not limited by it: a server holds 98512 bytes beside what the configuration shares while a ClientHello of
-//! 65000 bytes arrives, for no longer than its [`handshake_timeout`](TlsAcceptor::handshake_timeout).
+//! A handshake is not limited by it: a server holds 134 kB beside what the configuration shares while a ClientHello of 65,000
+//! bytes arrives, for no longer than its [`handshake_timeout`](TlsAcceptor::handshake_timeout).
 //!
 //! The numbers are those of `cargo test -p closenotify --test memory -- --nocapture`, which fails when they grow.
 

@@ -155,11 +155,10 @@ impl Peer {
         }
     }
 
-    /// Bytes that are no TLS come from its side: known to be none from the fifth on. Behind its close_notify they mean
-    /// nothing.
+    /// Bytes that are not TLS come from its side, which the first of them shows. After its close_notify they mean nothing.
     pub fn send_plain_http(&mut self) {
         let junk = b"HTTP/1.1 400 Bad Request";
-        let (whole_at, end) = (self.sent_bytes + 5, self.sent_bytes + junk.len() as u64);
+        let (whole_at, end) = (self.sent_bytes + 1, self.sent_bytes + junk.len() as u64);
         self.book.push(Line { sent: Sent::Violation, whole_at, end });
         self.send_raw(junk);
         self.silent = true;

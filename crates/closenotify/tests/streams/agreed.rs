@@ -64,8 +64,8 @@ async fn a_refused_client_is_told_in_its_handshake_by_tls_1_2_and_in_its_first_r
             (
                 authority().client_config(version),
                 "peer sent no certificates",
-                // rustls says so in TLS 1.2, too, which has no such alert (RFC 5246 section 7.2).
-                "certificate_required",
+                // TLS 1.2 has no alert of its own for it (RFC 5246 section 7.4.6).
+                if version == TlsVersion::V12 { "handshake_failure" } else { "certificate_required" },
             ),
             (
                 authority().client_config_with(version, &stranger),

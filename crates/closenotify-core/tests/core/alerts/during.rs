@@ -282,3 +282,40 @@ fn tls_1_2_agreed_on() {
 fn tls_1_3_before_the_clients_finished() {
     assert_eq!(play(&SEALED, Version::Tls13, Side::Server, Some(Stop::BeforeFinished)), SEALED.len());
 }
+
+/// Any records before the client's Finished, sealed or not: the handshake fails, with one alert at most that the peer can
+/// read, and nothing panics.
+#[test]
+fn any_records_before_the_finished_fail_the_handshake() {
+    use closenotify_core::HandshakeError;
+    use proptest::collection::vec;
+    use proptest::prelude::{Just, Strategy as _, any};
+    use proptest::prop_oneof;
+
+    let small = || vec(prop_oneof![3 => 0..3_u8, 1 => any::<u8>()], 0..6);
+    let content = prop_oneof![
+        4 => small(),
+        // A message of a type, whose header may announce more than there is.
+        3 => (prop_oneof![Just(20_u8), Just(24), Just(4), 0..26_u8], 0..50_u8, vec(any::<u8>(), 0..50))
+            .prop_map(|(kind, length, body)| [&[kind, 0, 0, length][..], &body].concat()),
+        1 => vec(any::<u8>(), 0..300),
+    ];
+    let kind =
+        || prop_oneof![5 => Just(HANDSHAKE), 2 => Just(ALERT), 1 => Just(DATA), 1 => Just(CHANGE), 1 => 0..30_u8];
+    let piece = (any::<u8>(), kind(), content).prop_map(|(how, kind, content)| match how % 8 {
+        0 => Piece::Clear { kind, content },
+        1 => Piece::Raw(content),
+        2 => Piece::Garbled(content),
+        _ => Piece::Record { kind, content },
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    crate::drawn::hold(300, &vec(piece, 0..8), |pieces| {
+        let met = super::meet(Version::Tls13, Side::Server, Some(Stop::BeforeFinished), &pieces);
+        let (outcome, received) = runtime.block_on(met);
+        let error = outcome.handshake.expect("no Finished is drawn that is right");
+        let silent = matches!(error, HandshakeError::Alert(_) | HandshakeError::Truncated { .. });
+        assert!(received.unreadable == 0 && received.alerts.len() <= 1, "{error}: {received:?}");
+        assert!(silent || received.alerts.len() == 1, "{error}: nothing was sent");
+        assert!(received.alerts.iter().all(|(level, code)| *level == FATAL && *code != 80), "{error}: {received:?}");
+    });
+}
