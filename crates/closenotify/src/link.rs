@@ -37,6 +37,8 @@ pub(crate) struct Link {
 struct Inner {
     writer: Slot,
     reader: Slot,
+    /// Whether the transport has woken us since a poll of it began.
+    fired: AtomicBool,
     owed: Mutex<SenderOwes>,
     /// Whether `owed` holds anything. Set after it, cleared before it is emptied.
     owes: AtomicBool,
@@ -51,6 +53,7 @@ impl Link {
         let inner = Arc::new(Inner {
             writer: Slot::new(),
             reader: Slot::new(),
+            fired: AtomicBool::new(false),
             owed: Mutex::new(SenderOwes::default()),
             owes: AtomicBool::new(false),
             busy: AtomicBool::new(false),
@@ -59,20 +62,27 @@ impl Link {
         Self { waker: Waker::from(Arc::clone(&inner)), inner }
     }
 
-    /// Polls the transport for writing, by way of `poll`, on behalf of `side`. While the result is pending, `cx`'s waker
-    /// stays in the side's slot. Otherwise the slot is empty, and the other side is woken if it waits: a transport that
-    /// returned `Ready` need not wake anybody any more.
+    /// Polls the transport for writing, by way of `poll`, on behalf of `side`. When the result is pending, `cx`'s waker is in
+    /// the side's slot. Otherwise the slot is empty, and the other side is woken if it waits: a transport that returned `Ready`
+    /// need not wake anybody any more.
+    ///
+    /// The slot is filled after the poll, since most polls are ready. A wake that comes before that is passed on here.
     pub(crate) fn poll<T>(
         &self,
         side: Side,
         cx: &Context<'_>,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        self.wait(side, cx);
+        self.inner.fired.store(false, Ordering::SeqCst);
         let polled = poll(&mut Context::from_waker(&self.waker));
         if polled.is_ready() {
             self.leave(side);
             self.wake(side.other());
+            return polled;
+        }
+        self.wait(side, cx);
+        if self.inner.fired.swap(false, Ordering::SeqCst) {
+            self.wake(side);
         }
         polled
     }
@@ -90,7 +100,11 @@ impl Link {
 
     /// Empties the side's slot: it does not wait any more, or is gone.
     pub(crate) fn leave(&self, side: Side) {
-        drop(self.inner.slot(side).take());
+        let slot = self.inner.slot(side);
+        // Its own side fills it, and so knows.
+        if slot.filled.load(Ordering::SeqCst) {
+            drop(slot.take());
+        }
     }
 
     /// Wakes the side if it waits. A reader that only stands stays where it is.
@@ -159,6 +173,7 @@ impl Wake for Inner {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        self.fired.store(true, Ordering::SeqCst);
         let (writer, reader) = (self.writer.take(), self.reader.take());
         // One task on both sides is woken once.
         let reader = reader.filter(|reader| !writer.as_ref().is_some_and(|writer| writer.will_wake(reader)));
@@ -168,37 +183,40 @@ impl Wake for Inner {
     }
 }
 
-/// At most one waker.
-struct Slot(Mutex<Option<Waiter>>);
-
-struct Waiter {
-    waker: Waker,
-    /// Whether it waits for the outbox, and does not only stand by.
-    waits: bool,
+/// At most one waker, and why it is there. Who only asks whether it is takes no lock.
+struct Slot {
+    waker: Mutex<Option<Waker>>,
+    /// Whether there is a waker. Changed under the lock.
+    filled: AtomicBool,
+    /// Whether its side waits for the outbox, and does not only stand by. Changed under the lock.
+    waits: AtomicBool,
 }
 
 impl Slot {
     fn new() -> Self {
-        Self(Mutex::new(None))
+        Self { waker: Mutex::new(None), filled: AtomicBool::new(false), waits: AtomicBool::new(false) }
     }
 
     fn set(&self, waker: &Waker, waits: bool) {
-        let mut slot = lock(&self.0);
+        let mut slot = lock(&self.waker);
         match &mut *slot {
-            Some(held) => {
-                held.waker.clone_from(waker);
-                held.waits = waits;
-            }
-            None => *slot = Some(Waiter { waker: waker.clone(), waits }),
+            Some(held) => held.clone_from(waker),
+            None => *slot = Some(waker.clone()),
         }
+        self.filled.store(true, Ordering::SeqCst);
+        self.waits.store(waits, Ordering::SeqCst);
     }
 
+    /// Under the lock, whether it is filled or not: who wakes must see what was set before.
     fn take(&self) -> Option<Waker> {
-        lock(&self.0).take().map(|waiter| waiter.waker)
+        let mut slot = lock(&self.waker);
+        self.filled.store(false, Ordering::SeqCst);
+        self.waits.store(false, Ordering::SeqCst);
+        slot.take()
     }
 
     fn take_waiting(&self) -> Option<Waker> {
-        lock(&self.0).take_if(|waiter| waiter.waits).map(|waiter| waiter.waker)
+        if self.waits.load(Ordering::SeqCst) { self.take() } else { None }
     }
 }
 
