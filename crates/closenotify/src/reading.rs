@@ -268,11 +268,15 @@ impl Reading {
 
     /// Gives the buffer back while there is nothing to read.
     fn rest(&mut self) {
-        if self.input.len() <= KEPT_AT_REST && self.input.capacity() > KEPT_AT_REST {
-            // An exact copy of the part of a record that is there; nothing at all where there is none.
-            let kept = BytesMut::from(&self.input[..]);
-            buffers::give(std::mem::replace(&mut self.input, kept));
+        if self.input.capacity() <= KEPT_AT_REST || self.input.len() > KEPT_AT_REST {
+            return;
         }
+        let buffer = std::mem::take(&mut self.input);
+        if !buffer.is_empty() {
+            // An exact copy of the part of a record that is there.
+            self.input = BytesMut::from(&buffer[..]);
+        }
+        buffers::give(buffer);
     }
 }
 
