@@ -8,7 +8,8 @@ pub const WRITE_MAX: usize = 64 * 1024;
 pub const HELLO_MAX: usize = 128 * 1024;
 
 /// How many records in a row may carry no application data (empty records, KeyUpdates, tickets, warnings) before the
-/// peer is found to break the protocol. So a read does a bounded amount of work for nothing.
+/// session ends with a violation. Handshake messages that share a record count one by one. So a read does a bounded amount
+/// of work without returning data.
 ///
 /// Lower bounds hold for some: 32 empty records in a row, 32 KeyUpdates without data between them, 4 warnings in a session.
 pub const DATALESS_RECORDS_MAX: u32 = 64;

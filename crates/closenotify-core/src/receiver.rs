@@ -335,7 +335,15 @@ impl Receiver {
                 (HELLO_REQUEST, Side::Client) | (CLIENT_HELLO, Side::Server) if !is_tls13 => Ok(Fate::Skip),
                 _ => Err(Violation::unexpected_message(kind)),
             };
-            match self.messages.next(&mut content, judge)? {
+            let message = self.messages.next(&mut content, judge)?;
+            if message.is_some() && !content.is_empty() {
+                // Each message costs as much as one in a record of its own. The last is counted with the record.
+                self.counts.dataless += 1;
+                if self.counts.dataless > DATALESS_RECORDS_MAX {
+                    return Err(Violation::too_many_dataless_records());
+                }
+            }
+            match message {
                 None => {}
                 Some((KEY_UPDATE, body)) => {
                     if !content.is_empty() {
