@@ -2,7 +2,7 @@
 //!
 //! What it does not know it prints as the library does.
 
-use rustls::{CipherSuite, Error, PeerIncompatible};
+use rustls::{CipherSuite, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 use std::fmt;
 
 /// Prints why a handshake or a message was refused.
@@ -16,13 +16,20 @@ pub(crate) fn explain(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result 
             write!(f, "{} where ", handshake_type(u8::from(*got_type)))?;
             list(f, expect_types.iter().map(|typ| handshake_type(u8::from(*typ))))
         }
-        Error::InvalidMessage(message) => write!(f, "a malformed message: {}", words(&format!("{message:?}"))),
+        Error::InvalidMessage(message) => match malformed(message) {
+            Some(words) => f.write_str(words),
+            None => write!(f, "a malformed message: {}", words(&format!("{message:?}"))),
+        },
         Error::PeerIncompatible(why) => match incompatible(why) {
             Some(words) => f.write_str(words),
             None => f.write_str(&words(&format!("{why:?}"))),
         },
-        Error::PeerMisbehaved(why) => write!(f, "the peer broke the protocol: {}", words(&format!("{why:?}"))),
-        Error::DecryptError => f.write_str("a record that cannot be decrypted"),
+        Error::PeerMisbehaved(why) => match misbehaved(why) {
+            Some(words) => write!(f, "the peer broke the protocol: {words}"),
+            None => write!(f, "the peer broke the protocol: {}", words(&format!("{why:?}"))),
+        },
+        // rustls has one error for both.
+        Error::DecryptError => f.write_str("a record that cannot be decrypted, or a Finished that does not verify"),
         Error::PeerSentOversizedRecord => f.write_str("a record longer than TLS allows"),
         Error::NoCertificatesPresented => f.write_str("the peer sent no certificate, and one is required"),
         Error::NoApplicationProtocol => f.write_str("no application protocol (ALPN) in common"),
@@ -34,16 +41,45 @@ pub(crate) fn explain(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result 
     }
 }
 
+/// What is wrong with a message whose error in the library names a Rust type.
+fn malformed(message: &InvalidMessage) -> Option<&'static str> {
+    Some(match message {
+        InvalidMessage::MissingData(_) | InvalidMessage::MessageTooShort => {
+            "a malformed message: it ends inside a field"
+        }
+        InvalidMessage::TrailingData(_) => "a malformed message: bytes are left after its last field",
+        InvalidMessage::HandshakePayloadTooLarge => "a handshake message that is too long",
+        InvalidMessage::InvalidCcs => "a malformed change_cipher_spec record",
+        _ => return None,
+    })
+}
+
+/// What a peer did whose error in the library is named after how the library works.
+fn misbehaved(why: &PeerMisbehaved) -> Option<&'static str> {
+    Some(match why {
+        PeerMisbehaved::IllegalMiddleboxChangeCipherSpec => "a change_cipher_spec record where none is allowed",
+        PeerMisbehaved::IllegalTlsInnerPlaintext => "a record of padding alone, without a content type",
+        PeerMisbehaved::IncorrectBinder => "the PSK binder does not verify",
+        PeerMisbehaved::KeyEpochWithPendingFragment => "a handshake message that continues after a change of keys",
+        PeerMisbehaved::MessageInterleavedWithHandshakeMessage
+        | PeerMisbehaved::RejectedEarlyDataInterleavedWithHandshakeMessage => {
+            "another record between the parts of a handshake message"
+        }
+        PeerMisbehaved::TooManyEmptyFragments => "too many empty records in a row",
+        _ => return None,
+    })
+}
+
 /// What the two sides do not have in common.
 fn incompatible(why: &PeerIncompatible) -> Option<&'static str> {
     Some(match why {
-        PeerIncompatible::Tls12NotOffered => "the client offers only TLS 1.1 or older; 1.2 and 1.3 are supported",
-        PeerIncompatible::Tls12NotOfferedOrEnabled => "the client offers none of the TLS versions that are served",
+        PeerIncompatible::Tls12NotOffered => "the client offers only TLS 1.1 or older; TLS 1.2 and 1.3 are supported",
+        PeerIncompatible::Tls12NotOfferedOrEnabled => "the client offers no TLS version that this server allows",
         PeerIncompatible::SupportedVersionsExtensionRequired => {
-            "the client offers TLS 1.2 at most, and only 1.3 is served"
+            "the client offers TLS 1.2 at most; this server allows only TLS 1.3"
         }
         PeerIncompatible::ServerDoesNotSupportTls12Or13 => {
-            "the server offers only TLS 1.1 or older; 1.2 and 1.3 are supported"
+            "the server supports only TLS 1.1 or older; this client supports TLS 1.2 and 1.3"
         }
         PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => {
             "the server chose a TLS version that this client's configuration does not allow"
@@ -55,7 +91,7 @@ fn incompatible(why: &PeerIncompatible) -> Option<&'static str> {
             "no signature scheme in common for the client's certificate"
         }
         PeerIncompatible::NoEcPointFormatsInCommon | PeerIncompatible::UncompressedEcPointsRequired => {
-            "uncompressed elliptic curve points are not supported by the peer"
+            "the peer does not support uncompressed elliptic curve points"
         }
         PeerIncompatible::ExtendedMasterSecretExtensionRequired => {
             "the peer does not support the extended master secret (RFC 7627), which the configuration requires"
@@ -67,7 +103,7 @@ fn incompatible(why: &PeerIncompatible) -> Option<&'static str> {
         PeerIncompatible::SignatureAlgorithmsExtensionRequired => {
             "the client named no signature schemes (signature_algorithms extension)"
         }
-        PeerIncompatible::NullCompressionRequired => "the client does not offer to go without compression",
+        PeerIncompatible::NullCompressionRequired => "the client does not offer null compression, which TLS requires",
         PeerIncompatible::ServerRejectedEncryptedClientHello(_) => "the server rejected Encrypted Client Hello",
         _ => return None,
     })
@@ -189,7 +225,15 @@ mod tests {
             ),
             (
                 Error::InvalidMessage(InvalidMessage::MissingData("ClientHello")),
-                "a malformed message: missing data ClientHello",
+                "a malformed message: it ends inside a field",
+            ),
+            (
+                Error::InvalidMessage(InvalidMessage::TrailingData("ChangeCipherSpecPayload")),
+                "a malformed message: bytes are left after its last field",
+            ),
+            (
+                Error::InvalidMessage(InvalidMessage::DuplicateExtension(43)),
+                "a malformed message: duplicate extension 43",
             ),
             (
                 PeerMisbehaved::SelectedUnofferedCipherSuite.into(),
@@ -197,11 +241,11 @@ mod tests {
             ),
             (
                 PeerMisbehaved::IllegalTlsInnerPlaintext.into(),
-                "the peer broke the protocol: illegal tls inner plaintext",
+                "the peer broke the protocol: a record of padding alone, without a content type",
             ),
             (
                 PeerIncompatible::Tls12NotOfferedOrEnabled.into(),
-                "the client offers none of the TLS versions that are served",
+                "the client offers no TLS version that this server allows",
             ),
             (PeerIncompatible::IncorrectCertificateTypeExtension.into(), "incorrect certificate type extension"),
             (Error::InvalidCertificate(CertificateError::UnknownIssuer), "invalid peer certificate: unknown issuer"),

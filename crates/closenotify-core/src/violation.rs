@@ -200,7 +200,8 @@ impl fmt::Display for Violation {
             Fault::Unsealed(kind) => write!(f, "{} in plaintext where encryption is due", record_type(*kind)),
             Fault::UnexpectedRecord(kind) => write!(f, "{} where none is allowed", record_type(*kind)),
             Fault::EmptyContent(kind) => write!(f, "{} without content", record_type(*kind)),
-            Fault::AlertLength(length) => write!(f, "an alert of {length} bytes; an alert has 2"),
+            Fault::AlertLength(1) => f.write_str("an alert of 1 byte instead of 2"),
+            Fault::AlertLength(length) => write!(f, "an alert of {length} bytes instead of 2"),
             Fault::AlertLevel(level) => write!(f, "an alert of the unknown level {level}"),
             Fault::UnexpectedMessage(kind) => write!(f, "{} where none is allowed", handshake_type(*kind)),
             Fault::Interleaved => f.write_str("another record between the parts of a handshake message"),
@@ -240,5 +241,16 @@ impl Error for Violation {
             Fault::Tls(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_alerts_read_well() {
+        assert_eq!(Violation::alert_length(1).to_string(), "an alert of 1 byte instead of 2");
+        assert_eq!(Violation::alert_length(4).to_string(), "an alert of 4 bytes instead of 2");
     }
 }
