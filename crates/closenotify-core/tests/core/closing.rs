@@ -282,3 +282,19 @@ fn a_session_that_was_cut_can_be_resumed() {
         }
     }
 }
+
+/// A ticket that comes in as many records as it takes is as good as one in a single record.
+#[test]
+fn tickets_in_many_records_resume_sessions() {
+    let configs = peer::Configs::of(TlsVersion::V13);
+    let (mut server, mut client) = (configs.server.clone(), configs.client.clone());
+    (server.send_tls13_tickets, server.max_fragment_size) = (2, Some(32));
+    client.resumption = rustls::client::Resumption::in_memory_sessions(8);
+    for resumed in [false, true, true] {
+        let Met { mut ours, mut peer, mut input } = peer::meet_with(server.clone(), client.clone(), Side::Client);
+        assert!(peer::records(&input).len() > 4, "{} records of two tickets", peer::records(&input).len());
+        input.extend_from_slice(&peer::data(&mut peer, b"hi"));
+        assert_eq!(peer::read(&mut ours, &mut input), (b"hi".to_vec(), Read::NeedInput, peer::nothing()));
+        assert_eq!(ours.facts.resumed(), resumed);
+    }
+}
