@@ -1,11 +1,12 @@
-//! Errors of the TLS library in the words of the RFCs, since some of its own are the names of Rust variants.
+//! Text for errors of the TLS library in the terms of the RFCs, because some of the library's own texts are names of Rust
+//! variants.
 //!
-//! What it does not know it prints as the library does.
+//! Errors without a text here print as the library's name for them, split into words.
 
 use rustls::{CipherSuite, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 use std::fmt;
 
-/// Prints why a handshake or a message was refused.
+/// Writes why a handshake or a message was rejected.
 pub(crate) fn explain(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match error {
         Error::InappropriateMessage { expect_types, got_type } => {
@@ -70,7 +71,7 @@ fn misbehaved(why: &PeerMisbehaved) -> Option<&'static str> {
     })
 }
 
-/// What the two sides do not have in common.
+/// What the two peers do not have in common.
 fn incompatible(why: &PeerIncompatible) -> Option<&'static str> {
     Some(match why {
         PeerIncompatible::Tls12NotOffered => "the client offers only TLS 1.1 or older; TLS 1.2 and 1.3 are supported",
@@ -109,7 +110,7 @@ fn incompatible(why: &PeerIncompatible) -> Option<&'static str> {
     })
 }
 
-/// The name of a cipher suite in the IANA registry, as `TLS_AES_256_GCM_SHA384`.
+/// The name of a cipher suite in the IANA registry, such as `TLS_AES_256_GCM_SHA384`.
 pub(crate) fn suite_name(suite: CipherSuite) -> String {
     match suite {
         CipherSuite::Unknown(number) => format!("0x{number:04x}"),
@@ -118,7 +119,7 @@ pub(crate) fn suite_name(suite: CipherSuite) -> String {
     }
 }
 
-/// What a record of this type is, with its article.
+/// A record of this type, with an article.
 pub(crate) fn record_type(kind: u8) -> String {
     match kind {
         20 => "a change_cipher_spec record".into(),
@@ -130,7 +131,7 @@ pub(crate) fn record_type(kind: u8) -> String {
     }
 }
 
-/// What a handshake message of this type is, with its article (RFC 9846 section 4, RFC 5246 section 7.4).
+/// A handshake message of this type, with an article (RFC 9846 section 4, RFC 5246 section 7.4).
 pub(crate) fn handshake_type(kind: u8) -> String {
     let name = match kind {
         0 => "HelloRequest",
@@ -188,7 +189,7 @@ fn words(name: &str) -> String {
     words + &rest.replace(['(', ')'], "\u{20}").replace("  ", " ").trim_end().replace('"', "")
 }
 
-/// A certificate error is a variant's name or a sentence of its own.
+/// The text of a certificate error is the name of a variant or a sentence.
 fn words_after_colon(text: &str) -> String {
     if text.contains(' ') { text.to_owned() } else { words(text) }
 }
