@@ -129,7 +129,7 @@ fn key_updates_are_taken_up_to_32_in_a_row_and_33_are_a_violation() {
     }
 }
 
-/// A peer that asks for KeyUpdates and never reads the answers must not make us hold more and more of them.
+/// A peer that asks for KeyUpdates and never reads the replies must not make us buffer more and more of them.
 #[test]
 fn what_is_owed_is_bounded_though_nobody_takes_it() {
     for side in [Side::Client, Side::Server] {
