@@ -1,6 +1,6 @@
 //! The alerts of TLS by their number, their name and a stable machine word (RFC 9846 section 6).
 //!
-//! A type of our own, so that an ending outlives the version of the TLS library that saw it.
+//! It is our own type, so an ending does not depend on the version of the TLS library.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,27 +22,27 @@ pub struct AlertDescription(u8);
 impl AlertDescription {
     /// The sender will send no more messages on this session (RFC 9846 section 6.1).
     pub const CLOSE_NOTIFY: Self = Self(0);
-    /// A message came that has no place here.
+    /// A message that is not allowed here.
     pub const UNEXPECTED_MESSAGE: Self = Self(10);
-    /// A record could not be unprotected.
+    /// A record that could not be decrypted.
     pub const BAD_RECORD_MAC: Self = Self(20);
-    /// A record was longer than a record may be.
+    /// A record that is too long.
     pub const RECORD_OVERFLOW: Self = Self(22);
-    /// No acceptable set of parameters.
+    /// No acceptable set of parameters in common.
     pub const HANDSHAKE_FAILURE: Self = Self(40);
-    /// A field in the handshake was wrong or inconsistent with others.
+    /// A field in the handshake that is wrong or inconsistent with others.
     pub const ILLEGAL_PARAMETER: Self = Self(47);
-    /// A message could not be parsed.
+    /// A message that could not be parsed.
     pub const DECODE_ERROR: Self = Self(50);
     /// A version of the protocol that is not supported.
     pub const PROTOCOL_VERSION: Self = Self(70);
-    /// A fault that has nothing to do with the peer or the protocol.
+    /// An error that has nothing to do with the peer or the protocol.
     pub const INTERNAL_ERROR: Self = Self(80);
-    /// The user gave up the handshake for a reason that is no protocol failure.
+    /// The handshake was canceled for a reason other than a protocol failure.
     pub const USER_CANCELED: Self = Self(90);
-    /// A renegotiation was declined (TLS 1.2); always a warning.
+    /// A request to renegotiate was declined (TLS 1.2); always a warning.
     pub const NO_RENEGOTIATION: Self = Self(100);
-    /// An extension is missing that the others require.
+    /// A mandatory extension is missing.
     pub const MISSING_EXTENSION: Self = Self(109);
 
     /// The number on the wire.

@@ -1,8 +1,8 @@
-//! Takes the secrets that an [`Exporter`](crate::Exporter) needs out of a handshake, through the one door that the TLS library
-//! has for secrets: its key log.
+//! Captures the secrets that an [`Exporter`](crate::Exporter) needs from a handshake, through the key log: the only interface
+//! of the TLS library that hands them out.
 //!
-//! It keeps nothing between calls and knows no other connection: a secret is taken only while [`Captured::during`] runs a
-//! call into the library on this thread, and goes to the handshake that made the call.
+//! Nothing is kept between calls or shared between connections. A secret is captured only while [`Captured::during`] runs a
+//! call into the library on this thread, and it belongs to the handshake that made the call.
 
 use rustls::KeyLog;
 use std::cell::RefCell;
@@ -17,7 +17,7 @@ pub(crate) struct Captured {
     pub(crate) exporter: Option<Zeroizing<Vec<u8>>>,
     /// The master secret and the random of the ClientHello (TLS 1.2).
     pub(crate) master: Option<(Zeroizing<Vec<u8>>, [u8; 32])>,
-    /// Whether there are keys of the handshake (TLS 1.3): what the peer sends from then on is sealed.
+    /// Whether there are handshake keys (TLS 1.3): from then on the peer encrypts what it sends.
     pub(crate) handshake_keys: bool,
 }
 
@@ -26,9 +26,9 @@ thread_local! {
 }
 
 impl Captured {
-    /// Runs a call into the TLS library, and captures what it derives meanwhile.
+    /// Runs a call into the TLS library and captures the secrets that it derives.
     ///
-    /// A call inside the call, by a certificate verifier for instance, has a slot of its own.
+    /// A nested call, for instance by a certificate verifier, has its own slot.
     pub(crate) fn during<R>(&mut self, call: impl FnOnce() -> R) -> R {
         struct Restore<'a>(&'a mut Captured, Option<Captured>);
         impl Drop for Restore<'_> {
@@ -43,7 +43,7 @@ impl Captured {
     }
 }
 
-/// The key log of a prepared configuration: captures, and hands everything on to the user's own.
+/// The key log of a prepared configuration: captures secrets and forwards to the user's own key log.
 pub(crate) struct Capture(pub(crate) Arc<dyn KeyLog>);
 
 impl KeyLog for Capture {
@@ -90,11 +90,11 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
-    struct Nobody;
+    struct Uninterested;
 
-    impl KeyLog for Nobody {
+    impl KeyLog for Uninterested {
         fn log(&self, label: &str, _: &[u8], _: &[u8]) {
-            assert_eq!(label, MASTER, "logged though nobody wants it");
+            assert_eq!(label, MASTER, "logged a label that the user did not ask for");
         }
 
         fn will_log(&self, _: &str) -> bool {
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_secret_goes_to_the_handshake_that_is_running_and_to_no_other() {
-        let log = Capture(Arc::new(Nobody));
+        let log = Capture(Arc::new(Uninterested));
         let (mut outer, mut inner) = (Captured::default(), Captured::default());
         log.log(EXPORTER, &[0; 32], b"nobody's");
         outer.during(|| {

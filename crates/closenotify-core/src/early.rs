@@ -1,8 +1,8 @@
 //! Early data (RFC 9846 section 4.3.10): what a client sends with its ClientHello, before the server has sent anything.
 //!
-//! A client passes it up front, and none of it is lost or sent twice: what the server does not accept follows as
-//! ordinary data. A server reads it by itself, since what arrives before the client has finished can be a replay. It is never
-//! reported as complete before the client's Finished: an EndOfEarlyData can be replayed with the rest, a Finished cannot.
+//! A client passes its early data to the constructor. None of it is lost: what the server does not accept is sent as ordinary
+//! data after the handshake. A server reads early data separately, because it can be a replay. It is never reported as
+//! complete before the client's Finished: an EndOfEarlyData can be replayed with the rest, a Finished cannot.
 
 use crate::engine::HandshakeEngine;
 use crate::error::{HandshakeError, SendError};
@@ -28,38 +28,36 @@ pub enum EarlyProgress {
     Complete,
 }
 
-/// What a [`Handshake::read_early`] came to.
+/// What [`Handshake::read_early`] returned.
 ///
 /// Not `#[non_exhaustive]`: a reader must handle each, and there is no fourth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EarlyRead {
     /// This many bytes of early data, at least one, were put into the buffer.
     Data(usize),
-    /// There is none until more ciphertext has arrived.
+    /// More ciphertext is needed.
     NeedInput,
     /// There is no more: the client has finished, and the handshake is complete.
     Ended,
 }
 
 impl Handshake {
-    /// A handshake as a client that wants to talk to `name`, and sends `early` with its first flight.
+    /// Starts a handshake as a client of the server `name`, and sends `early` with its first flight.
     ///
-    /// Where the configuration holds a ticket of the server's that allows early data, the first bytes of `early` go out
-    /// after the ClientHello: in one record, of a quarter of what the ticket allows, and of 4 KiB, at most, less 17 bytes.
-    /// A server over rustls 0.23 that refuses more than it can skip would fail the handshake. Of a ticket that allows less
-    /// than three quarters of 16 KiB less may be used, or nothing. To call this is to allow early data, whatever
-    /// `enable_early_data` of the configuration is.
+    /// If the configuration holds a ticket of the server that allows early data, the first bytes of `early` follow the
+    /// ClientHello in one record. It holds at most 4 KiB less 17 bytes: more could fail the handshake at a server on
+    /// rustls 0.23 that rejects it. A ticket that allows less than four times as much may be used for less, or
+    /// not at all. Calling this allows early data, whatever `enable_early_data` of the configuration is.
     ///
-    /// What does not fit, and all of it where there is no such ticket or the server refuses, goes out as ordinary data as soon
-    /// as the handshake is complete: it is part of the [output](Self::take_output).
-    /// [`SessionFacts::early_data`](crate::SessionFacts::early_data) has how much the server accepted.
+    /// The rest is sent as ordinary data as soon as the handshake is complete, as part of the
+    /// [output](Self::take_output). So is all of it if there is no such ticket or the server rejects early data.
+    /// [`SessionFacts::early_data`](crate::SessionFacts::early_data) returns how much the server accepted.
     ///
-    /// Bytes that went out early may reach the server more than once, by somebody who recorded them, and may have been acted
-    /// on though the handshake fails.
+    /// An attacker who records early data can replay it. The server may also act on it even if the handshake then fails.
     ///
     /// # Errors
     ///
-    /// When rustls rejects the configuration.
+    /// If rustls rejects the configuration.
     pub fn client_early(setup: impl Into<ClientSetup>, name: ServerName<'static>, early: Bytes) -> Result<Self, Error> {
         let setup = setup.into();
         if early.is_empty() {
@@ -72,20 +70,20 @@ impl Handshake {
         Ok(handshake)
     }
 
-    /// A handshake as a server that accepts early data, up to the `max_early_data_size` of the configuration (0 is none).
+    /// Starts a handshake as a server that accepts early data, up to `max_early_data_size` of the configuration (0: none).
     ///
-    /// Drive it with [`advance_to_early`](Self::advance_to_early), then with [`read_early`](Self::read_early) and, when all is
-    /// read or reading is given up, with [`advance`](Self::advance). Early data that was not read is held, and is what the
-    /// session's [`Receiver`](crate::Receiver) begins with.
+    /// Call [`advance_to_early`](Self::advance_to_early), then [`read_early`](Self::read_early), and
+    /// [`advance`](Self::advance) when you have read all of it or want no more. Early data that you did not read is kept: the
+    /// session's [`Receiver`](crate::Receiver) returns it first.
     ///
     /// # Errors
     ///
-    /// When rustls rejects the configuration.
+    /// If rustls rejects the configuration.
     pub fn server_early(setup: impl Into<ServerSetup>) -> Result<Self, Error> {
         Ok(Self::new(HandshakeEngine::server_early(&setup.into())?))
     }
 
-    /// As [`advance`](Self::advance), but stops where early data begins.
+    /// Like [`advance`](Self::advance), but stops where early data begins.
     ///
     /// # Errors
     ///
@@ -103,15 +101,16 @@ impl Handshake {
         }
     }
 
-    /// Decrypts complete records from the front of `input`, one by one, until there is early data, and moves that to `out`,
-    /// which must have room for at least a byte. One record is held at most, unless [`advance`](Self::advance) has gone on.
+    /// Decrypts complete records from the front of `input`, one by one, until there is early data, and moves it to `out`,
+    /// which must have room for at least one byte. At most one record is buffered, unless [`advance`](Self::advance) was
+    /// called before.
     ///
-    /// [`EarlyRead::Ended`] is not the end of the session: the client may go on, in the session. A `close_notify` among the
-    /// early data, or the end of the transport, is an error, so that what was truncated never looks complete.
+    /// [`EarlyRead::Ended`] is not the end of the session: the client may send more in the session. A `close_notify` or the
+    /// end of the transport before it is an error, so truncated early data never looks complete.
     ///
     /// # Errors
     ///
-    /// As [`advance`](Self::advance); also when the client sends more early data than it may.
+    /// As [`advance`](Self::advance); also if the client sends more early data than it may.
     pub fn read_early(&mut self, input: &mut BytesMut, out: &mut impl BufMut) -> Result<EarlyRead, HandshakeError> {
         loop {
             let taken = match &mut self.state {
@@ -131,9 +130,9 @@ impl Handshake {
         }
     }
 
-    /// Encrypts from `plaintext`, at most [`WRITE_MAX`](crate::WRITE_MAX) bytes, and appends the records to `output`: a
-    /// server's answer before the client has finished. Returns how many bytes were taken; `None` when nothing may be sent
-    /// before the handshake is complete, because `send_half_rtt_data` of the configuration is not set or no early data was
+    /// Encrypts bytes of `plaintext`, at most [`WRITE_MAX`](crate::WRITE_MAX), and appends the records to `output`. This is
+    /// for a server's response to early data, before the client has finished. Returns how many bytes it took. Returns
+    /// `None` if nothing may be sent yet: `send_half_rtt_data` of the configuration is not set, or no early data was
     /// accepted.
     pub fn write_early(&mut self, plaintext: &[IoSlice<'_>], output: &mut BytesMut) -> Option<usize> {
         let mut sealed = BytesMut::new();
@@ -153,8 +152,8 @@ impl Handshake {
         Some(taken)
     }
 
-    /// What is agreed on so far: at a server that was told of [early data](EarlyProgress::EarlyData), everything but how
-    /// much early data there is. After a failure nothing is.
+    /// What is negotiated so far. At a server, after [`EarlyProgress::EarlyData`], everything is known but the amount of early
+    /// data. After a failure, nothing is.
     pub fn facts(&self) -> SessionFacts {
         match &self.state {
             State::Running(engine) => engine.facts(),

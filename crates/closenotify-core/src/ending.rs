@@ -1,4 +1,4 @@
-//! How a half ends: one closed list a direction, each with plain words for people ([`Display`](fmt::Display)) and one
+//! How a half ends: one closed list for each direction. Each ending has a text for people ([`Display`](fmt::Display)) and one
 //! stable word for machines (`word`), the same in types, logs, metrics and documents.
 //!
 //! An ending keeps its cause, is recorded once, and a later fault never overwrites an earlier ending.
@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
-/// How the receiving half of a session ended: what the peer did, or what we did to it.
+/// How the receiving half of a session ended: what the peer, the transport or we did.
 ///
 /// | ending | machine word | what it means |
 /// |---|---|---|
@@ -52,12 +52,12 @@ pub enum ReceivedEnding {
     TimedOut(Deadline),
     /// Reading the transport failed with something other than a reset.
     Failed(io::ErrorKind),
-    /// We stopped reading before the peer's end was seen.
+    /// We stopped reading before the peer's end arrived.
     Abandoned,
 }
 
 impl ReceivedEnding {
-    /// Whether everything that the peer sent is known to have arrived: true for `CloseNotify` alone.
+    /// Whether everything that the peer sent is known to have arrived: true only for `CloseNotify`.
     pub fn is_clean(&self) -> bool {
         *self == Self::CloseNotify
     }
@@ -98,7 +98,7 @@ impl fmt::Display for ReceivedEnding {
     }
 }
 
-/// How the sending half of a session ended: what the peer got from us last.
+/// How the sending half of a session ended: what we sent last.
 ///
 /// | ending | machine word | what it means |
 /// |---|---|---|
@@ -106,7 +106,7 @@ impl fmt::Display for ReceivedEnding {
 /// | `Alert(x)` | `alert_x` | we sent a fatal alert |
 /// | `Aborted` | `aborted` | we dropped or reset it: no close_notify, so the peer can tell |
 /// | `Failed(kind)` | `failed_kind` | writing to the transport failed |
-/// | `TimedOut(d)` | `timed_out_d` | a deadline of ours passed before the end was out |
+/// | `TimedOut(d)` | `timed_out_d` | a deadline of ours passed before the end was sent |
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SentEnding {
@@ -123,7 +123,7 @@ pub enum SentEnding {
 }
 
 impl SentEnding {
-    /// Whether the peer has been told that it has everything: true for `CloseNotify` alone.
+    /// Whether the peer can tell that it has everything: true only for `CloseNotify`.
     pub fn is_clean(&self) -> bool {
         *self == Self::CloseNotify
     }
@@ -169,13 +169,13 @@ pub enum TruncatedAt {
 pub enum Deadline {
     /// The handshake was not complete in time.
     Handshake,
-    /// Nothing moved in either direction for too long.
+    /// No byte moved in either direction for too long.
     Idle,
-    /// One direction had ended and the other stood still for too long.
+    /// One direction had ended, and no byte moved in the other for too long.
     HalfClose,
-    /// The close was not done in time.
+    /// The close was not complete in time.
     Close,
-    /// The process is ending and the time to finish was up.
+    /// The process is shutting down, and the session did not finish in time.
     Drain,
 }
 
@@ -204,7 +204,7 @@ impl fmt::Display for Deadline {
     }
 }
 
-/// How the transport under a receiving half ended, as its owner saw it: the input of
+/// How the transport ended, as its owner saw it: the argument of
 /// [`Receiver::transport_ended`](crate::Receiver::transport_ended).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -213,7 +213,7 @@ pub enum TransportEnd {
     Eof,
     /// A read or a write failed because the peer reset the connection.
     Reset,
-    /// A read failed otherwise.
+    /// A read failed with another error.
     Failed(io::ErrorKind),
     /// The owner's deadline passed.
     TimedOut(Deadline),

@@ -1,8 +1,8 @@
 //! The engine seam: the one file that names the connection types of the TLS library.
 //!
-//! The library makes the handshake, one record at a time and in place, and then hands out what a session is made of: the keys
-//! of both directions, and the [rest](Kernel) that makes the next ones. No policy lives here: what is bounded, what an end
-//! means and which alert is due belong to the modules around it.
+//! The library performs the handshake, one record at a time and in place. Then it hands out the keys of both directions, and
+//! the [object](Kernel) that derives the next ones. There is no policy here: limits, the meaning of an end and the choice of
+//! an alert belong to the other modules.
 
 use crate::alert::AlertDescription;
 use crate::capture::Captured;
@@ -34,20 +34,20 @@ use std::sync::Arc;
 pub(crate) struct HandshakeEngine {
     connection: Connection,
     captured: Captured,
-    /// What a client asked for; a server learns it from the ClientHello.
+    /// The server name that a client asks for; a server reads it from the ClientHello.
     asked_for: Option<String>,
-    /// What is read of the peer's first message, and of ours.
+    /// Fields of the peer's first message, and of ours.
     theirs: FirstMessage,
     ours: FirstMessage,
-    /// How long a record of ours may be, header included.
+    /// The longest record that we send, including its header.
     record_max: Option<usize>,
-    /// Records that the library has seen and still needs: a message of which more is to come.
+    /// Records that the library has seen and still needs: an incomplete message.
     held: Vec<u8>,
-    /// How many bytes are held at most.
+    /// The most bytes that are held.
     held_max: usize,
-    /// Whether what is held is known to be no part of a message.
+    /// Whether the held bytes are known not to belong to a message.
     idle: bool,
-    /// Whether our own change_cipher_spec is out: in TLS 1.2 what follows it is sealed.
+    /// Whether we sent a change_cipher_spec: in TLS 1.2 everything after it is encrypted.
     changed: bool,
     #[cfg(feature = "early-data")]
     early: Early,
@@ -58,23 +58,23 @@ enum Connection {
     Server(UnbufferedServerConnection),
 }
 
-/// What early data there is.
+/// The state of early data.
 #[cfg(feature = "early-data")]
 #[derive(Default)]
 struct Early {
-    /// What a server has received and nobody has read.
+    /// What a server has received and its caller has not read.
     received: BytesMut,
     /// How many bytes of it a client has sent, or a server has received.
     bytes: u64,
-    /// Whether the server has taken it.
+    /// Whether the server accepted it.
     accepted: bool,
-    /// How long the record is that tells of the end of accepted early data, at a client that has sent some.
+    /// At a client that has sent early data, the length of the record that ends it if it is accepted.
     end_length: Option<usize>,
     /// Whether a server may write before the client has finished.
     half_rtt: bool,
 }
 
-/// What is left of a complete handshake.
+/// The result of a complete handshake.
 pub(crate) struct Agreed {
     pub(crate) suite: SupportedCipherSuite,
     pub(crate) side: Side,
@@ -113,7 +113,7 @@ impl HandshakeEngine {
         let record_max = config.max_fragment_size;
         let connection = Connection::Server(UnbufferedServerConnection::new(config.clone())?);
         let mut engine = Self::new(connection, Captured::default(), None, record_max);
-        // Early data that is refused is skipped, up to this limit, and held until the handshake goes on.
+        // Rejected early data is skipped, up to this limit, and held until the handshake continues.
         let skipped = usize::try_from(config.max_early_data_size).unwrap_or(usize::MAX).max(SKIPPED_AT_NONE);
         engine.held_max = HELLO_MAX.saturating_add(skipped);
         #[cfg(feature = "early-data")]
@@ -141,7 +141,7 @@ impl HandshakeEngine {
         }
     }
 
-    /// How far the handshake is.
+    /// The phase of the handshake.
     pub(crate) fn phase(&self) -> Phase {
         match self.common().protocol_version() {
             None => Phase::Open,
@@ -155,7 +155,7 @@ impl HandshakeEngine {
         !self.common().is_handshaking()
     }
 
-    /// Takes in one record, in place, and appends what it makes us send to `output`. An error comes with whether an alert was
+    /// Processes one record in place and appends the response to `output`. An error comes with whether an alert was
     /// appended.
     pub(crate) fn open(&mut self, record: &mut [u8], output: &mut BytesMut) -> Result<(), (Error, bool)> {
         self.theirs.look(record);
@@ -178,7 +178,7 @@ impl HandshakeEngine {
             Err(error) if is_of_record(error) => before,
             _ => before + record.len(),
         };
-        // Almost always there is nothing: the record is done with.
+        // Almost always nothing is kept: the record is done.
         if keep > done {
             if before == 0 {
                 grow(&mut held, &record[done..]);
@@ -189,7 +189,7 @@ impl HandshakeEngine {
             self.held = held;
         }
         worked.map_err(|error| {
-            // Who closes gets no reply, though the library makes one.
+            // A peer that closes gets no reply, although the library makes one.
             let closed = error == Error::AlertReceived(rustls::AlertDescription::CloseNotify);
             let alerted = !closed && self.take_alert(output);
             if alerted && !self.changed {
@@ -199,11 +199,11 @@ impl HandshakeEngine {
         })
     }
 
-    /// Sends a fatal alert about a record that was not [taken in](Self::open).
+    /// Sends a fatal alert about a record that was not [processed](Self::open).
     ///
-    /// In plaintext it is the one that is asked for. Once records are sealed only the library can, and it does by itself:
-    /// it gets a record that makes it send `unexpected_message`, or else `decode_error`. There is no such
-    /// record for the other alerts, nor for `unexpected_message` inside a message of which more is to come.
+    /// In plaintext it sends `alert`. Once we encrypt, only the library can send an alert, and only for errors of its own. So
+    /// it gets a record that makes it send `unexpected_message`, or else `decode_error`. No such record exists for the
+    /// other alerts, nor for `unexpected_message` inside an incomplete message.
     pub(crate) fn alert(&mut self, alert: AlertDescription, output: &mut BytesMut) {
         let sealed = match self.phase() {
             Phase::Open => self.sends_early(),
@@ -223,20 +223,20 @@ impl HandshakeEngine {
         let _ = self.provoke(&[ALERT, 3, 3, 0xff, 0xff], output);
     }
 
-    /// Gives the library a record that it must answer with an alert; whether it did.
+    /// Passes the library a record to which it must respond with an alert; returns whether it did.
     fn provoke(&mut self, record: &[u8], output: &mut BytesMut) -> bool {
         let mut held = std::mem::take(&mut self.held);
         let before = held.len();
         held.extend_from_slice(record);
         let (done, _) = self.work(&mut held, output);
-        // What the library still points into stays, should there be another try.
+        // Keep what the library still points into, in case there is another attempt.
         held.truncate(before.max(done));
         held.drain(..done);
         self.held = held;
         self.take_alert(output)
     }
 
-    /// Whether a client seals with the keys of early data.
+    /// Whether a client encrypts with the keys of early data.
     fn sends_early(&self) -> bool {
         #[cfg(feature = "early-data")]
         return self.early.end_length.is_some();
@@ -244,7 +244,7 @@ impl HandshakeEngine {
         false
     }
 
-    /// What is agreed on so far.
+    /// What is negotiated so far.
     pub(crate) fn facts(&self) -> SessionFacts {
         let common = self.common();
         SessionFacts {
@@ -266,12 +266,13 @@ impl HandshakeEngine {
         }
     }
 
-    /// Whether there are bytes of a message of which more is to come.
+    /// Whether there are bytes of an incomplete message.
     pub(crate) fn is_inside_message(&self) -> bool {
         !self.held.is_empty()
     }
 
-    /// Takes the session out of a [complete](Self::is_complete) handshake; `None` when the crypto provider keeps its keys.
+    /// Takes the session out of a [complete](Self::is_complete) handshake; `None` if the crypto provider does not hand out its
+    /// keys.
     pub(crate) fn agreed(self) -> Option<Agreed> {
         let facts = self.facts();
         let server_random = self.theirs.found().server_random.or(self.ours.found().server_random);
@@ -307,7 +308,7 @@ impl HandshakeEngine {
         }
     }
 
-    /// Lets the library work on `incoming`; returns how much of it is done with, on an error too.
+    /// Lets the library process `incoming`; returns how many bytes of it are done, also on an error.
     fn work(&mut self, incoming: &mut [u8], output: &mut BytesMut) -> (usize, Result<(), Error>) {
         let mut done = 0;
         loop {
@@ -353,10 +354,10 @@ impl HandshakeEngine {
         }
     }
 
-    /// Appends what the library has left to send after an error, and returns whether that ends with an alert.
+    /// Appends what the library still has to send after an error, and returns whether that ends with an alert.
     fn take_alert(&mut self, output: &mut BytesMut) -> bool {
         let mut alerted = false;
-        // What it has to send comes before it looks at its input, which must be empty: its state is that of an error.
+        // It sends before it reads its input. The input must be empty, because the library is in an error state.
         while self.common().wants_write() {
             let last = output.len();
             let took = match &mut self.connection {
@@ -382,7 +383,7 @@ impl HandshakeEngine {
     }
 }
 
-/// Does what a state of the library asks for; whether it is to be called again.
+/// Does what a state of the library requires; returns whether to call the library again.
 fn follow<Data>(state: ConnectionState<'_, '_, Data>, mut send: impl FnMut(&[u8])) -> bool {
     match state {
         ConnectionState::EncodeTlsData(data) => encode(data, &mut send),
@@ -399,7 +400,7 @@ fn follow<Data>(state: ConnectionState<'_, '_, Data>, mut send: impl FnMut(&[u8]
     }
 }
 
-/// Takes one record that the library wants sent; `false` when it hands out none.
+/// Takes one record that the library wants to send; `false` if there is none.
 fn encode<Data>(mut data: EncodeTlsData<'_, Data>, mut send: impl FnMut(&[u8])) -> bool {
     let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) else { return false };
     let mut record = vec![0; size.required_size];
@@ -408,7 +409,7 @@ fn encode<Data>(mut data: EncodeTlsData<'_, Data>, mut send: impl FnMut(&[u8])) 
     true
 }
 
-/// Whether an error is about the record alone: the library has taken nothing of it in.
+/// Whether an error is about the record only, and the library has processed nothing of it.
 fn is_of_record(error: &Error) -> bool {
     matches!(
         error,
@@ -421,7 +422,7 @@ fn is_of_record(error: &Error) -> bool {
     )
 }
 
-/// Whether a record of ours is an alert. Sealed in TLS 1.3 it is known by its length, which no message has.
+/// Whether a record of ours is an alert. Encrypted in TLS 1.3, it is recognized by its length, which no message has.
 fn is_alert(record: &[u8]) -> bool {
     record.first() == Some(&ALERT) || record.len() == 5 + 2 + 1 + 16
 }
@@ -429,8 +430,9 @@ fn is_alert(record: &[u8]) -> bool {
 /// Early data, at both sides.
 #[cfg(feature = "early-data")]
 impl HandshakeEngine {
-    /// A client that sends from the front of `early` what the server's ticket allows, after its ClientHello: one record,
-    /// which [no refusal fails](unfailing). Returns how many bytes were taken too, none where there is no such ticket.
+    /// A client that sends bytes from the front of `early` after its ClientHello, as far as the server's ticket allows: one
+    /// record, small enough that [its rejection does not fail the handshake](unfailing). Also returns how many bytes were taken,
+    /// 0 without such a ticket.
     pub(crate) fn client_early(
         setup: &ClientSetup,
         name: ServerName<'static>,
@@ -472,12 +474,12 @@ impl HandshakeEngine {
         Self::new_server(setup.early())
     }
 
-    /// Whether early data was accepted: at a server, whether there has been any.
+    /// Whether early data was accepted; at a server, whether any has arrived.
     pub(crate) fn early_accepted(&self) -> bool {
         self.early.accepted
     }
 
-    /// A server's early data: moves it to `out` as far as there is room; returns how many bytes.
+    /// Moves a server's early data to `out`, as far as there is room; returns how many bytes.
     pub(crate) fn take_early(&mut self, out: &mut impl bytes::BufMut) -> usize {
         let received = &mut self.early.received;
         let length = received.len().min(out.remaining_mut());
@@ -490,9 +492,9 @@ impl HandshakeEngine {
         length
     }
 
-    /// Seals what a server sends before the client has finished, as far as it may: `None` where it may not.
+    /// Encrypts what a server sends before the client has finished; `None` if it may not send yet.
     pub(crate) fn seal_half_rtt(&mut self, plaintext: &[u8], output: &mut BytesMut) -> Option<usize> {
-        // A session that accepts early data is a resumed one, in which no client certificate is asked for.
+        // A session that accepts early data is a resumed one, which never requests a client certificate.
         if !(self.early.half_rtt && self.early.accepted) {
             return None;
         }
@@ -529,8 +531,8 @@ impl Early {
         }
     }
 
-    /// Looks for the EndOfEarlyData among a client's records: it comes first of all that is sealed after the early data, and
-    /// only if the server took that (RFC 9846 section 4.6). A Finished or a Certificate is longer.
+    /// Looks for the EndOfEarlyData among a client's records. It is the first encrypted record after the early data, and is
+    /// sent only if the server accepted that (RFC 9846 section 4.6). A Finished or a Certificate is longer.
     fn look_for_end(&mut self, record: &[u8]) {
         if record[0] != crate::record::APPLICATION_DATA {
             return;
@@ -541,11 +543,12 @@ impl Early {
     }
 }
 
-/// Seals early data from the front of `plaintext`, so much that [no refusal fails](unfailing) the session. Returns the record,
-/// how much was taken, and how much longer than that the record is; `None` where nothing may be sent.
+/// Encrypts early data from the front of `plaintext`, little enough that [its rejection does not fail the
+/// handshake](unfailing). Returns the record, how many bytes were taken, and the overhead of the record; `None` if nothing may
+/// be sent.
 ///
-/// The library does not say how much the ticket allows, but it takes off what is asked for, sealed or not. So what may not be
-/// used is asked for first.
+/// The library does not return how much the ticket allows, but it deducts what is requested, even if that is never
+/// encrypted. So this requests the part that must stay unused first.
 #[cfg(feature = "early-data")]
 fn seal_early(
     mut encrypt: impl FnMut(&[u8], &mut [u8]) -> Result<usize, rustls::client::EarlyDataError>,
@@ -569,9 +572,10 @@ fn seal_early(
     Some((record, length - overhead, overhead))
 }
 
-/// How many bytes may be sent early under a ticket that allows `limit`, so that a server over rustls 0.23 that refuses them
-/// goes on. It keeps the record that it skips, and counts it anew whenever it reads more, until the handshake goes on, against
-/// `limit`, or 16 KiB where it allows none any more. Four times is enough for a flight that comes in a few pieces.
+/// How many bytes may be sent early under a ticket that allows `limit`, so that a server on rustls 0.23 that rejects them
+/// continues. Such a server keeps the record that it skips. Until the handshake continues, it counts that record again on each
+/// read, against `limit`, or against 16 KiB if it no longer allows early data. A quarter is enough for a flight that arrives in
+/// a few pieces.
 #[cfg(feature = "early-data")]
 const fn unfailing(limit: usize) -> usize {
     (limit / 4).saturating_sub(SEALED_MORE)
@@ -582,7 +586,7 @@ fn discard_early(mut early: ReadEarlyData<'_, '_, rustls::server::ServerConnecti
     while early.next_record().is_some() {}
 }
 
-/// Appends to what is held of a message. By doubling, a long one would take twice its length.
+/// Appends to the held part of a message, without doubling: a long message would take twice its length.
 fn grow(held: &mut Vec<u8>, more: &[u8]) {
     if held.capacity() - held.len() < more.len() {
         held.reserve_exact(more.len().max(HELD_STEP));
@@ -592,16 +596,16 @@ fn grow(held: &mut Vec<u8>, more: &[u8]) {
 
 const FATAL: u8 = 2;
 
-/// By how much what is held grows at least, in bytes.
+/// The least by which the held part grows, in bytes.
 const HELD_STEP: usize = 4096;
 
-/// What a server skips that allows no early data, in bytes of ciphertext.
+/// How much early data a server skips that allows none, in bytes of ciphertext.
 const SKIPPED_AT_NONE: usize = 16_384;
 
-/// How much longer a record is in TLS 1.3 than its plaintext, its header left out: its type and the tag.
+/// The overhead of a record in TLS 1.3 without its header: its type and the tag.
 #[cfg(feature = "early-data")]
 const SEALED_MORE: usize = 17;
 
-/// How long an EndOfEarlyData is, in bytes.
+/// The length of an EndOfEarlyData, in bytes.
 #[cfg(feature = "early-data")]
 const END_OF_EARLY_DATA: usize = 4;

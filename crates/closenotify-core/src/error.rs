@@ -1,5 +1,5 @@
-//! What can go wrong besides an ending: a handshake fails ([`HandshakeError`]), and a caller writes to a session that is over
-//! ([`SendError`]). Both print as the same text with `{}` and `{:?}`, so that a `main` that returns them prints it.
+//! Errors other than endings: a handshake fails ([`HandshakeError`]), or a write to a session that is over fails
+//! ([`SendError`]). `Debug` prints the same text as `Display`, because a `main` that returns an error prints `Debug`.
 
 use crate::alert::AlertDescription;
 use crate::ending::{Deadline, TruncatedAt, io_kind_word};
@@ -11,29 +11,29 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// Why a handshake failed. No session has existed, so there is no ending: a peer's `close_notify` before the
-/// handshake is complete is an error like any other ([`Alert`](Self::Alert)), never a clean end.
+/// Why a handshake failed. There was no session, so there is no ending. A `close_notify` before the handshake is complete is
+/// an error ([`Alert`](Self::Alert)), never a clean end.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum HandshakeError {
     /// The peer sent an alert.
     Alert(AlertDescription),
-    /// What arrived is not TLS.
+    /// The peer sent something that is not TLS.
     NotTls {
-        /// It looks like a plain HTTP request, sent to the TLS port by mistake.
+        /// Whether it looks like a plain HTTP request, sent to a TLS port by mistake.
         plain_http: bool,
     },
-    /// What the peer offered was refused: its certificate, its parameters, its messages.
+    /// We rejected what the peer sent: its certificate, its parameters or a message.
     Refused(rustls::Error),
-    /// The peer broke the protocol of records.
+    /// The peer broke the record protocol.
     Violation(Violation),
     /// The ClientHello is longer than [`HELLO_MAX`].
     HelloTooLong,
-    /// A client's early data is more than the keys of the TLS 1.2 session that came of it may protect.
+    /// The server chose TLS 1.2, and the client's early data is more than its keys may protect.
     EarlyDataTooLong,
-    /// The cipher suite's implementation in the [`CryptoProvider`](rustls::crypto::CryptoProvider) does not hand out keys.
+    /// The [`CryptoProvider`](rustls::crypto::CryptoProvider) does not hand out the keys of the negotiated cipher suite.
     NoKeyExtraction,
-    /// A timeout of the handshake is set, and the runtime has no clock to time it with.
+    /// A handshake timeout is set, but the runtime has no clock.
     NoClock,
     /// The transport ended before the handshake was complete.
     Truncated {
@@ -51,7 +51,7 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// The handshake's error in `error` or among its [sources](find_source), if there is one.
+    /// Finds a handshake error in `error` or among its [sources](find_source).
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         find_source(error)
     }
@@ -145,10 +145,10 @@ impl Error for HandshakeError {
     }
 }
 
-/// The error of type `E` that `error` is, or that is among its sources, at any depth.
+/// Finds an error of type `E`: `error` itself, or one of its sources at any depth.
 ///
-/// [`Error::source`] of an [`io::Error`] passes over the very error that it was made of. This looks there too, so an
-/// `io::Error` inside the error of an HTTP library is found out as well as one at hand.
+/// [`Error::source`] of an [`io::Error`] skips the error that it wraps. This function looks at that error too, so it also
+/// finds an error in an `io::Error` that an HTTP library wraps in its own error.
 ///
 /// ```
 /// use closenotify_core::{HandshakeError, find_source};
@@ -178,8 +178,8 @@ pub fn find_source<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> 
 pub enum SendError {
     /// The session is over: a fatal alert was sent or received, or the peer broke the protocol (RFC 9846 section 6.2).
     SessionOver,
-    /// The keys of a TLS 1.2 session have protected all the records they may. Nothing was taken; the data that was
-    /// taken before is unharmed.
+    /// The keys of a TLS 1.2 session have protected as many records as they may. Nothing was taken; data that was taken
+    /// before is not affected.
     KeysExhausted,
 }
 

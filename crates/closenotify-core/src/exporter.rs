@@ -1,5 +1,5 @@
-//! Keying material that both sides of a session can compute and nobody else (RFC 9846 section 7.5, RFC 5705), after the
-//! handshake's own objects are gone.
+//! Keying material that only the two peers of a session can compute (RFC 9846 section 7.5, RFC 5705). It stays available
+//! after the handshake's own objects are gone.
 
 use crate::capture::Captured;
 use rustls::{Error, SupportedCipherSuite};
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 /// Exports keying material of a session (RFC 9846 section 7.5, RFC 5705).
 ///
-/// It is independent of both halves, and of how they end. The secret that it holds is wiped when it is dropped.
+/// It is independent of both halves and of how they end. Its secret is wiped when it is dropped.
 pub struct Exporter(Secret);
 
 enum Secret {
@@ -27,7 +27,7 @@ enum Secret {
 }
 
 impl Exporter {
-    /// The exporter of a complete handshake. In TLS 1.2 `server_random` is what the ServerHello holds.
+    /// The exporter of a complete handshake. TLS 1.2 needs `server_random`, the random of the ServerHello.
     pub(crate) fn new(suite: SupportedCipherSuite, captured: Captured, server_random: Option<[u8; 32]>) -> Self {
         #[cfg(not(feature = "tls12"))]
         let _ = server_random;
@@ -57,7 +57,8 @@ impl Exporter {
     ///
     /// # Errors
     ///
-    /// When `output` is empty or longer than the exporter can fill, or `label` or `context` are longer than it can take.
+    /// If `output` is empty or too long, if `label` or `context` is too long, if `label` is empty in TLS 1.2, or if rustls did
+    /// not hand out the secret.
     pub fn export<T: AsMut<[u8]>>(&self, mut output: T, label: &[u8], context: Option<&[u8]>) -> Result<T, Error> {
         let out = output.as_mut();
         if out.is_empty() {
@@ -103,7 +104,7 @@ impl fmt::Debug for Exporter {
     }
 }
 
-/// HKDF-Expand-Label (RFC 9846 section 7.1): `expand` gets the parts of HkdfLabel.
+/// HKDF-Expand-Label (RFC 9846 section 7.1); `expand` receives the parts of HkdfLabel.
 fn expand_label<R>(
     label: &[u8],
     context: &[u8],

@@ -1,12 +1,12 @@
-//! What the handshake agreed on, in one struct that outlives the handshake.
+//! What the handshake negotiated, in one struct that outlives the handshake.
 
 use crate::reason::suite_name;
 use rustls::pki_types::CertificateDer;
 use rustls::{CipherSuite, ProtocolVersion};
 
-/// What the handshake agreed on.
+/// What the handshake negotiated.
 ///
-/// The methods that rustls' connections also have carry the same names.
+/// Methods that rustls' connections also have use the same names.
 #[derive(Clone, Debug)]
 pub struct SessionFacts {
     pub(crate) version: ProtocolVersion,
@@ -19,7 +19,7 @@ pub struct SessionFacts {
 }
 
 impl SessionFacts {
-    /// Those of a handshake in which nothing was agreed on.
+    /// The facts of a handshake that negotiated nothing.
     #[cfg(feature = "early-data")]
     pub(crate) fn nothing() -> Self {
         Self {
@@ -38,7 +38,7 @@ impl SessionFacts {
         self.version
     }
 
-    /// The version as people write it: `TLSv1.2`, `TLSv1.3`.
+    /// The version as text: `TLSv1.2` or `TLSv1.3`.
     pub fn version_name(&self) -> &'static str {
         match self.version {
             ProtocolVersion::TLSv1_2 => "TLSv1.2",
@@ -52,36 +52,35 @@ impl SessionFacts {
         self.cipher_suite
     }
 
-    /// The suite's name in the registry, as `TLS_AES_256_GCM_SHA384`.
+    /// The cipher suite's name in the IANA registry, such as `TLS_AES_256_GCM_SHA384`.
     pub fn cipher_suite_name(&self) -> String {
         suite_name(self.cipher_suite)
     }
 
-    /// The protocol agreed on by ALPN (RFC 7301); `None` when none was offered or accepted.
+    /// The protocol negotiated by ALPN (RFC 7301); `None` if none was offered or accepted.
     pub fn alpn_protocol(&self) -> Option<&[u8]> {
         self.alpn.as_deref()
     }
 
-    /// At a server the name that the client asked for (SNI, RFC 6066 section 3), `None` when it sent none; at a client
-    /// the name or address that it asked for.
+    /// At a server, the name in the client's SNI extension (RFC 6066 section 3), `None` if it sent none. At a client, the name
+    /// or address that it connected to.
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
     }
 
-    /// The peer's certificate chain, the peer's own first; `None` when it showed none.
+    /// The peer's certificate chain, end entity first; `None` if the peer sent none.
     pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         (!self.peer_certificates.is_empty()).then_some(self.peer_certificates.as_slice())
     }
 
-    /// Whether an earlier session was resumed.
+    /// Whether the handshake resumed an earlier session.
     pub fn resumed(&self) -> bool {
         self.resumed
     }
 
-    /// How many bytes the client sent as early data that the server accepted (RFC 9846 section 4.3.10); `None` when none
-    /// was accepted, or none was offered.
+    /// How many bytes of early data the server accepted (RFC 9846 section 4.3.10); `None` if none was offered or accepted.
     ///
-    /// At a server that has not finished the handshake yet it is how many bytes were read so far.
+    /// At a server whose handshake is not complete, it is how many bytes have arrived so far.
     pub fn early_data(&self) -> Option<u64> {
         self.early_data
     }

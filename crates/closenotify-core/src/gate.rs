@@ -1,7 +1,7 @@
-//! What is checked of each record of a handshake before the TLS library sees it: what the library finds too late, not at all,
-//! or reports with another alert than the RFC names, or with none.
+//! Checks each record of a handshake before the TLS library sees it, for errors that the library finds too late or not at all,
+//! or for which it sends no alert or another one than the RFC names.
 //!
-//! It reads plaintext alone: what is sealed goes through, and is the library's to judge.
+//! It reads only plaintext. Encrypted records go through; the library judges them.
 
 use crate::alert::AlertDescription;
 use crate::limits::{CHANGES_MAX, PLAINTEXT_MAX, SEALED_MAX_12, SEALED_MAX_13, WARNINGS_MAX};
@@ -9,16 +9,16 @@ use crate::messages::{Fate, Messages};
 use crate::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER};
 use crate::violation::Violation;
 
-/// How far a handshake is, as far as the peer's records show it.
+/// The phase of a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// No version is agreed on.
+    /// No version is negotiated.
     Open,
-    /// TLS 1.2 is.
+    /// TLS 1.2 is negotiated.
     Tls12,
-    /// TLS 1.3 is, and there are no keys: after a HelloRetryRequest.
+    /// TLS 1.3 is negotiated, without keys: after a HelloRetryRequest.
     Retried,
-    /// TLS 1.3 is, and there are keys to seal with.
+    /// TLS 1.3 is negotiated, and there are keys.
     Keyed,
 }
 
@@ -29,16 +29,16 @@ pub(crate) struct Gate {
     messages: Messages,
     changes: u32,
     warnings: u32,
-    /// Whether the peer has begun to seal.
+    /// Whether the peer has begun to encrypt.
     sealed: bool,
 }
 
-/// What becomes of a record.
+/// What to do with a record.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Pass {
-    /// It goes to the TLS library.
+    /// Pass it to the TLS library.
     Through,
-    /// It is nothing.
+    /// Ignore it.
     Ignored,
     /// It is an alert that ends the handshake.
     Alert(AlertDescription),
@@ -49,7 +49,7 @@ impl Gate {
     pub(crate) fn content_max(&self, phase: Phase) -> usize {
         match phase {
             Phase::Tls12 if self.sealed => SEALED_MAX_12,
-            // After a HelloRetryRequest a server still gets the early data that it has refused.
+            // After a HelloRetryRequest a server still receives the early data that it rejected.
             Phase::Retried | Phase::Keyed => SEALED_MAX_13,
             Phase::Open | Phase::Tls12 => PLAINTEXT_MAX,
         }
@@ -77,7 +77,7 @@ impl Gate {
                 self.follow(content)?;
                 Ok(Pass::Through)
             }
-            // Only a peer that has not sealed yet may give up in plaintext (RFC 9846 section 6).
+            // Only a peer that has not begun to encrypt may send a plaintext alert (RFC 9846 section 6).
             ALERT if phase == Phase::Keyed && self.sealed => Err(Violation::unsealed(kind)),
             ALERT => self.follow_alert(content, matches!(phase, Phase::Retried | Phase::Keyed)),
             _ if self.messages.is_partial() => Err(Violation::interleaved()),
@@ -107,10 +107,10 @@ impl Gate {
         let [level, code] = *content else { return Err(Violation::alert_length(content.len())) };
         let alert = AlertDescription::from(code);
         match level {
-            // Before there are keys it could be anybody's: never a clean end, always an end.
+            // It is not authenticated: it ends the handshake, but never counts as a clean end.
             WARNING | FATAL if alert == AlertDescription::CLOSE_NOTIFY => Ok(Pass::Alert(alert)),
             FATAL => Ok(Pass::Alert(alert)),
-            // RFC 9846 section 6: an error whatever its level.
+            // RFC 9846 section 6: a fatal alert, whatever its level.
             WARNING if is_tls13 && alert != AlertDescription::USER_CANCELED => Ok(Pass::Alert(alert)),
             WARNING if self.messages.is_partial() => Err(Violation::interleaved()),
             WARNING => {

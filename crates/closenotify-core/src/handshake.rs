@@ -1,6 +1,6 @@
-//! The handshake as an object that takes ciphertext, makes ciphertext, and turns into a session when it is complete.
+//! The handshake: takes ciphertext, produces ciphertext, and becomes a session when it is complete.
 //!
-//! It does not time itself and does not read or write: its owner does, and owns the deadline.
+//! It does no I/O and keeps no time: its owner reads, writes and enforces the deadline.
 
 use crate::ending::TransportEnd;
 use crate::engine::HandshakeEngine;
@@ -23,17 +23,18 @@ use std::fmt;
 
 /// A TLS session before its handshake is complete.
 ///
-/// Call [`advance`](Self::advance) whenever ciphertext has arrived (a client also once before any has), and after each call
-/// [`take_output`](Self::take_output) and write that to the peer: it holds our flights, and after an error the alert
-/// that tells the peer why. When `advance` returns [`Progress::Complete`] and the output is taken, [`into_session`](Self::into_session).
+/// Call [`advance`](Self::advance) whenever ciphertext has arrived; a client also calls it once before. After each call,
+/// also after an error, call [`take_output`](Self::take_output) and write the output to the peer: it holds our handshake
+/// messages, or the alert that tells the peer why the handshake failed. When `advance` returns [`Progress::Complete`] and
+/// the output is taken, call [`into_session`](Self::into_session).
 pub struct Handshake {
     pub(crate) state: State,
     gate: Gate,
     /// Whether the peer has sent nothing yet.
     silent: bool,
-    /// Whether a record of its was taken.
+    /// Whether a record of the peer's was taken.
     met: bool,
-    /// What is to be sent.
+    /// Ciphertext to be sent.
     pub(crate) output: BytesMut,
     /// What a client sends first, until the handshake is complete.
     #[cfg(feature = "early-data")]
@@ -57,18 +58,18 @@ pub(crate) enum State {
 
 /// How far a handshake is.
 ///
-/// Not `#[non_exhaustive]`: a handshake goes on or is complete.
+/// Not `#[non_exhaustive]`: a handshake continues or is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// More ciphertext is needed.
     NeedInput,
-    /// The handshake is complete. What is left in the input belongs to the session's [`Receiver`].
+    /// The handshake is complete. Any input that is left belongs to the session's [`Receiver`].
     Complete,
 }
 
 /// A session after its handshake: two halves, the exporter and the facts.
 ///
-/// Not `#[non_exhaustive]`: it is there to be taken apart.
+/// Not `#[non_exhaustive]`: callers destructure it.
 pub struct Session {
     /// The direction from the peer.
     pub receiver: Receiver,
@@ -76,30 +77,31 @@ pub struct Session {
     pub sender: Sender,
     /// Keying material of the session.
     pub exporter: Exporter,
-    /// What was agreed on.
+    /// What the handshake negotiated.
     pub facts: SessionFacts,
 }
 
 impl Handshake {
-    /// A handshake as a client that wants to talk to `name`.
+    /// Starts a handshake as a client of the server `name`.
     ///
     /// # Errors
     ///
-    /// When rustls rejects the configuration.
+    /// If rustls rejects the configuration.
     pub fn client(setup: impl Into<ClientSetup>, name: ServerName<'static>) -> Result<Self, Error> {
         let mut output = BytesMut::new();
         let engine = HandshakeEngine::client(&setup.into(), name, &mut output)?;
         Ok(Self { output, ..Self::new(engine) })
     }
 
-    /// A handshake as a server.
+    /// Starts a handshake as a server.
     ///
-    /// Early data (RFC 9846 section 4.3.10) is not accepted, whatever the configuration allows: it can be replayed, and a
-    /// receiver has no way to say so. The client is told to send it again. `server_early` accepts it (feature `early-data`).
+    /// It rejects early data (RFC 9846 section 4.3.10) even if the configuration allows it: early data can be replayed, and a
+    /// [`Receiver`] could not tell it from other data. The client then sends the data again after the handshake. To accept
+    /// early data, use `server_early` (feature `early-data`).
     ///
     /// # Errors
     ///
-    /// When rustls rejects the configuration.
+    /// If rustls rejects the configuration.
     pub fn server(setup: impl Into<ServerSetup>) -> Result<Self, Error> {
         Ok(Self::new(HandshakeEngine::server(&setup.into())?))
     }
@@ -118,21 +120,21 @@ impl Handshake {
         }
     }
 
-    /// Takes complete records from the front of `input` one by one, until the handshake is complete or there are no more.
-    /// Bytes after the record that completes it stay in `input`.
+    /// Takes complete records from the front of `input`, one by one, until the handshake is complete or no complete record is
+    /// left. Bytes after the record that completes the handshake stay in `input`.
     ///
-    /// Bytes that cannot be TLS are refused at the first of them that decides.
+    /// Input that cannot be TLS fails at the first byte that shows it.
     ///
     /// # Errors
     ///
-    /// When the peer refuses, closes (a `close_notify` here is an error), or sends what cannot be accepted. The handshake is
-    /// over then, and returns the same error ever after; [`take_output`](Self::take_output) may hold an alert for the peer.
+    /// If the peer sends a fatal alert or a `close_notify`, or something that cannot be accepted. The handshake has then
+    /// failed, and every later call returns the same error. [`take_output`](Self::take_output) may hold an alert for the peer.
     pub fn advance(&mut self, input: &mut BytesMut) -> Result<Progress, HandshakeError> {
         while self.step(input)? {}
         Ok(if let State::Complete(_) = self.state { Progress::Complete } else { Progress::NeedInput })
     }
 
-    /// Takes one record; `false` when there is none, or none is needed.
+    /// Takes one record; `false` if no complete record is there, or none is needed.
     pub(crate) fn step(&mut self, input: &mut BytesMut) -> Result<bool, HandshakeError> {
         let engine = match &mut self.state {
             State::Running(engine) => engine,
@@ -173,7 +175,7 @@ impl Handshake {
         }
     }
 
-    /// Appends what is to be written to the peer to `output`.
+    /// Appends the bytes to be written to the peer to `output`.
     pub fn take_output(&mut self, output: &mut BytesMut) {
         let ours = std::mem::take(&mut self.output);
         if output.is_empty() && output.capacity() < ours.len() {
@@ -183,7 +185,7 @@ impl Handshake {
         }
     }
 
-    /// What it means that the transport ended now, with `input` unread.
+    /// Returns what it means for the handshake that the transport has ended, with `input` unread.
     pub fn transport_ended(&self, end: TransportEnd, input: &[u8]) -> HandshakeError {
         unfinished(end, input, self.silent)
     }
@@ -192,7 +194,7 @@ impl Handshake {
     ///
     /// # Panics
     ///
-    /// When the handshake is not complete, which is a fault of the caller that no peer can cause.
+    /// If the handshake is not complete. This is a bug in the caller; no peer can cause it.
     pub fn into_session(self) -> Session {
         match self.state {
             State::Complete(session) => *session,
@@ -211,7 +213,7 @@ impl Handshake {
         let inside_message = engine.is_inside_message();
         let mut session = session(*engine).ok_or(HandshakeError::NoKeyExtraction)?;
         if inside_message {
-            // TLS 1.2 alone: in TLS 1.3 a message that spans a change of keys is refused before.
+            // TLS 1.2 only: in TLS 1.3 a message that spans a change of keys fails earlier.
             let violation = Violation::interleaved();
             session
                 .sender
@@ -247,7 +249,7 @@ impl fmt::Debug for Session {
     }
 }
 
-/// The session of a complete handshake; `None` when the crypto provider keeps its keys.
+/// The session of a complete handshake; `None` if the crypto provider does not hand out its keys.
 fn session(engine: HandshakeEngine) -> Option<Session> {
     let agreed = engine.agreed()?;
     let (suite, kernel) = (agreed.suite, agreed.kernel);
@@ -262,7 +264,7 @@ fn session(engine: HandshakeEngine) -> Option<Session> {
     Some(Session { receiver, sender, exporter: agreed.exporter, facts: agreed.facts })
 }
 
-/// What bytes are that begin no record; `first` when they are the first of all.
+/// The error for bytes that do not begin a record; `first` holds them if they are the first of the connection.
 pub(crate) fn no_record(violation: Violation, first: Option<&[u8]>) -> HandshakeError {
     match first {
         Some(input) => HandshakeError::NotTls { plain_http: looks_like_http(input) },
@@ -270,7 +272,7 @@ pub(crate) fn no_record(violation: Violation, first: Option<&[u8]>) -> Handshake
     }
 }
 
-/// What an error of the TLS library means.
+/// The handshake error for an error of the TLS library.
 pub(crate) fn refused(error: Error) -> HandshakeError {
     match error {
         Error::AlertReceived(alert) => HandshakeError::Alert(u8::from(alert).into()),
@@ -278,7 +280,7 @@ pub(crate) fn refused(error: Error) -> HandshakeError {
     }
 }
 
-/// What the end of a transport means before the handshake is complete; `silent` when nothing had been taken before.
+/// The handshake error for the end of the transport; `silent` if no byte was taken before.
 pub(crate) fn unfinished(end: TransportEnd, input: &[u8], silent: bool) -> HandshakeError {
     match end {
         TransportEnd::Eof => HandshakeError::Truncated { at: truncated_at(input), silent: silent && input.is_empty() },

@@ -1,7 +1,7 @@
-//! The ClientHello before the configuration: for a server that chooses by what the client asked for.
+//! Reads the ClientHello before there is a configuration: for a server that chooses one by what the client asked for.
 //!
-//! It looks and takes nothing: until a configuration is given, every byte stays in the caller's buffer, so that a server
-//! that decides otherwise (to pass the connection on, to speak something else) has lost none.
+//! Until a configuration is given, every byte stays in the caller's buffer. So a server can still pass the connection on
+//! unchanged.
 
 use crate::ending::TransportEnd;
 use crate::engine::HandshakeEngine;
@@ -19,7 +19,7 @@ use rustls::server::{Accepted, Acceptor, ClientHello};
 use rustls::{Error, PeerIncompatible};
 use std::fmt;
 
-/// Waits for a ClientHello.
+/// Reads a ClientHello without taking it out of the input.
 #[derive(Default)]
 pub struct HelloReader {
     acceptor: Acceptor,
@@ -37,13 +37,13 @@ impl HelloReader {
         Self::default()
     }
 
-    /// Looks at the complete records of `input` that it has not seen; returns the ClientHello when that is complete. `input`
-    /// must begin with what it began with before.
+    /// Parses the complete records of `input` that are new since the last call, and returns the ClientHello once it is
+    /// complete. Between calls, only append to `input`.
     ///
     /// # Errors
     ///
-    /// As [`Handshake::advance`]; [`take_output`](Self::take_output) may hold an alert for the peer. A ClientHello of more
-    /// than [`HELLO_MAX`] bytes is refused, and one of more than 64 KiB in any case.
+    /// As [`Handshake::advance`]; [`take_output`](Self::take_output) may hold an alert for the peer. A ClientHello may have
+    /// 64 KiB, and [`HELLO_MAX`] bytes including the headers of its records.
     pub fn look(&mut self, input: &[u8]) -> Result<Option<HelloReceived>, HandshakeError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -88,7 +88,7 @@ impl HelloReader {
         }
     }
 
-    /// Gives a record to the TLS library.
+    /// Passes a record to the TLS library.
     fn accept(&mut self, mut record: &[u8]) -> Result<Option<Accepted>, HandshakeError> {
         while !record.is_empty() {
             // It holds 64 KiB, the headers of the records included.
@@ -122,12 +122,12 @@ impl HelloReader {
         self.output.extend_from_slice(&[ALERT, 3, 3, 0, 2, FATAL, code]);
     }
 
-    /// What it means that the transport ended now, with `input` as it is.
+    /// Returns what it means for the handshake that the transport has ended, with `input` as it is.
     pub fn transport_ended(&self, end: TransportEnd, input: &[u8]) -> HandshakeError {
         unfinished(end, &input[self.seen..], self.seen == 0)
     }
 
-    /// Appends what is to be written to the peer to `output`: an alert, after an error.
+    /// Appends the bytes to be written to the peer to `output`: after an error, an alert.
     pub fn take_output(&mut self, output: &mut BytesMut) {
         output.extend_from_slice(&self.output.split());
     }
@@ -139,7 +139,7 @@ impl fmt::Debug for HelloReader {
     }
 }
 
-/// A complete ClientHello, and a handshake that waits for its configuration.
+/// A complete ClientHello; the handshake needs a configuration to continue.
 pub struct HelloReceived {
     accepted: Accepted,
     seen: usize,
@@ -151,11 +151,11 @@ impl HelloReceived {
         self.accepted.client_hello()
     }
 
-    /// Goes on with `config`, and takes the ClientHello out of `input`. Early data is refused, as by [`Handshake::server`].
+    /// Continues with `setup`, and takes the ClientHello out of `input`. Early data is rejected, as by [`Handshake::server`].
     ///
     /// # Errors
     ///
-    /// When the client asked for nothing that `config` has. An alert for the peer has been appended to `output` then.
+    /// If the client and the configuration have nothing in common. The alert for the peer is then appended to `output`.
     pub fn configure(
         self,
         setup: impl Into<ServerSetup>,
@@ -166,8 +166,7 @@ impl HelloReceived {
         self.begin(engine, input, output)
     }
 
-    /// As [`configure`](Self::configure), for a handshake that accepts early data as
-    /// [`Handshake::server_early`] does.
+    /// Like [`configure`](Self::configure), but accepts early data, as [`Handshake::server_early`] does.
     ///
     /// # Errors
     ///
@@ -183,7 +182,7 @@ impl HelloReceived {
         self.begin(engine, input, output)
     }
 
-    /// Lets a handshake read the ClientHello again: what has read it here is not the object that makes a session.
+    /// Lets a handshake read the ClientHello again: rustls' `Accepted` cannot become the kind of connection that we need.
     fn begin(
         self,
         engine: HandshakeEngine,

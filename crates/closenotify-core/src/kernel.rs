@@ -1,7 +1,6 @@
-//! What is left of the TLS library after a TLS 1.3 handshake: the secrets of the keys to come, and the store of tickets.
+//! What remains of the TLS library after a TLS 1.3 handshake: it derives the next keys and stores tickets.
 //!
-//! Both halves may need it, each at a KeyUpdate of its own direction, and so it is the one thing that they share. Data never
-//! waits for its lock.
+//! It is the only state that both halves share: each needs it for a KeyUpdate of its direction. Data never takes its lock.
 
 use rustls::client::ClientConnectionData;
 use rustls::kernel::KernelConnection;
@@ -9,7 +8,7 @@ use rustls::server::ServerConnectionData;
 use rustls::{ConnectionTrafficSecrets, Error};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The shared rest of a TLS 1.3 handshake.
+/// The shared remainder of a TLS 1.3 handshake.
 #[derive(Clone)]
 pub(crate) struct Kernel(Arc<Mutex<Rest>>);
 
@@ -19,7 +18,7 @@ enum Rest {
 }
 
 impl Kernel {
-    /// The next keys to receive with, and their first sequence number.
+    /// The next receiving keys and their first sequence number.
     pub(crate) fn update_receiving(&self) -> Result<(u64, ConnectionTrafficSecrets), Error> {
         match &mut *self.lock() {
             Rest::Client(rest) => rest.update_rx_secret(),
@@ -27,7 +26,7 @@ impl Kernel {
         }
     }
 
-    /// The next keys to send with, and their first sequence number.
+    /// The next sending keys and their first sequence number.
     pub(crate) fn update_sending(&self) -> Result<(u64, ConnectionTrafficSecrets), Error> {
         match &mut *self.lock() {
             Rest::Client(rest) => rest.update_tx_secret(),
@@ -35,7 +34,7 @@ impl Kernel {
         }
     }
 
-    /// Stores a ticket; its message without the header.
+    /// Stores a ticket; `body` is its message without the header.
     pub(crate) fn take_ticket(&self, body: &[u8]) -> Result<(), Error> {
         match &mut *self.lock() {
             Rest::Client(rest) => rest.handle_new_session_ticket(body),
@@ -43,7 +42,7 @@ impl Kernel {
         }
     }
 
-    /// A panic in a ticket store leaves the secrets as they were.
+    /// A panic in a ticket store does not change the secrets, so a poisoned lock is safe to use.
     fn lock(&self) -> MutexGuard<'_, Rest> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

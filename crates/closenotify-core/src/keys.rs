@@ -1,6 +1,6 @@
-//! The keys of one direction after the handshake: they open or seal one record at a time, with its sequence number.
+//! The keys of one direction after the handshake: they open or seal one record at a time and count sequence numbers.
 //!
-//! The AEAD is the crypto provider's. What a record means, and when keys change, is decided around it.
+//! The AEAD is the crypto provider's. What a record means, and when keys change, is decided by the halves.
 
 use crate::violation::Violation;
 use rustls::crypto::cipher::{
@@ -14,7 +14,7 @@ pub(crate) struct Opening {
     sequence: u64,
 }
 
-/// What was in a record.
+/// The content of a record.
 pub(crate) struct Opened {
     /// Its true content type.
     pub(crate) kind: u8,
@@ -25,7 +25,7 @@ pub(crate) struct Opened {
 }
 
 impl Opening {
-    /// `None` when the secrets do not belong to the suite.
+    /// `None` if the secrets do not fit the suite.
     pub(crate) fn new(
         suite: SupportedCipherSuite,
         (sequence, secrets): (u64, ConnectionTrafficSecrets),
@@ -45,7 +45,7 @@ impl Opening {
         Some(Self { decrypter, sequence })
     }
 
-    /// Opens a record in place, of which `body` is everything but the header.
+    /// Opens a record in place; `body` is the record without its header.
     pub(crate) fn open(&mut self, kind: u8, version: u16, body: &mut [u8]) -> Result<Opened, Violation> {
         let (from, most) = (body.as_ptr() as usize, body.len());
         let record = InboundOpaqueMessage::new(ContentType::from(kind), ProtocolVersion::from(version), body);
@@ -61,7 +61,7 @@ impl Opening {
         })?;
         self.sequence = next;
         let (start, length) = ((plain.payload.as_ptr() as usize).wrapping_sub(from), plain.payload.len());
-        // The plaintext of an in-place decryption is where its ciphertext was; of no bytes, it is anywhere.
+        // Decryption is in place, so the plaintext lies inside `body`. An empty slice may point anywhere.
         let start = if length == 0 { 0 } else { start };
         match start.checked_add(length) {
             Some(end) if end <= most => Ok(Opened { kind: u8::from(plain.typ), start, length }),
@@ -77,7 +77,7 @@ pub(crate) struct Sealing {
 }
 
 impl Sealing {
-    /// `None` when the secrets do not belong to the suite.
+    /// `None` if the secrets do not fit the suite.
     pub(crate) fn new(
         suite: SupportedCipherSuite,
         (sequence, secrets): (u64, ConnectionTrafficSecrets),
@@ -97,16 +97,16 @@ impl Sealing {
         };
         let mut sealing = Self { encrypter, sequence: 0 };
         if sequence > 0 {
-            // AES-GCM of AWS-LC takes the first nonce that it sees for the one of sequence number 0, and refuses sequence
-            // numbers that do not grow from there. So it is shown that number, which the handshake has used; what it seals
-            // with it goes nowhere.
+            // AES-GCM in AWS-LC assumes that the first nonce it gets is that of sequence number 0, and then requires rising
+            // numbers. So seal a record with number 0 first. The handshake has used that nonce, so the record is discarded
+            // and never sent.
             let _ = sealing.seal(ContentType::ApplicationData, OutboundChunks::Single(&[]));
             sealing.sequence = sequence;
         }
         Some(sealing)
     }
 
-    /// Seals a record, header and all; `None` when the provider fails, or has no more sequence numbers.
+    /// Seals a record, including its header; `None` if the provider fails or the sequence numbers are used up.
     pub(crate) fn seal(&mut self, typ: ContentType, payload: OutboundChunks<'_>) -> Option<Vec<u8>> {
         // The version of a record of TLS 1.3 is that of 1.2 too (RFC 9846 section 5.1).
         let plain = OutboundPlainMessage { typ, version: ProtocolVersion::TLSv1_2, payload };
@@ -116,12 +116,12 @@ impl Sealing {
         Some(sealed.encode())
     }
 
-    /// How many records have been sealed with these keys.
+    /// How many records these keys have sealed.
     pub(crate) fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// How long the record of so much plaintext is, header left out.
+    /// The length of the record for this much plaintext, without its header.
     pub(crate) fn sealed_length(&self, plaintext: usize) -> usize {
         self.encrypter.encrypted_payload_len(plaintext)
     }

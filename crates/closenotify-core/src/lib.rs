@@ -1,21 +1,20 @@
-//! How a TLS session ends, without I/O: a [`Handshake`] that turns into two halves, a [`Receiver`] and a [`Sender`],
-//! each of which ends on its own and keeps how.
+//! TLS sessions that end correctly, without I/O: a [`Handshake`] becomes a [`Receiver`] and a [`Sender`], and each half ends
+//! on its own and records how.
 //!
-//! This crate has no socket, reads no clock and knows no runtime. The caller owns the transport and the time:
-//! ciphertext goes in through a [`BytesMut`](bytes::BytesMut) that the caller fills, plaintext comes out of it,
-//! and the other way round. It never guesses: the caller tells it how the transport ended
-//! ([`TransportEnd`]), and it returns what that means for the session ([`ReceivedEnding`]).
+//! The crate opens no socket, reads no clock and needs no runtime. You own the transport and the time: pass in ciphertext
+//! as a [`BytesMut`](bytes::BytesMut) and get plaintext from the same buffer, and the other way round. When the transport
+//! ends, pass in how ([`TransportEnd`]); the receiver returns what that means for the session ([`ReceivedEnding`]).
 //!
-//! rustls makes the handshake. After it the halves are independent: records are decrypted in place in the caller's buffer
-//! and sealed into the caller's buffer, with the AEADs of the configuration's crypto provider, and no lock is taken for
-//! data.
+//! rustls performs the handshake. After it, the two halves are independent: records are decrypted in place in your input
+//! buffer and encrypted into your output buffer, with the AEADs of the configuration's crypto provider. Data never takes a
+//! lock, so the halves can run on different threads.
 //!
 //! ```text
 //!            Handshake ──complete──▶ Session ──┬──▶ Receiver            Sender
 //!                                              │     Open                 Open
 //!                                              │      │ close_notify       │ close()
 //!                                              │      │ EOF, reset, alert  ▼
-//!                                              │      ▼                  consumed: the alert is queued after
+//!                                              │      ▼                  consumed: close_notify is queued after
 //!                                              │     Ended(ending)       the data, and SentEnding is returned
 //!                                              ├──▶ Exporter
 //!                                              └──▶ SessionFacts
@@ -23,30 +22,46 @@
 //!
 //! # Calling order
 //!
-//! - [`ServerSetup`] or [`ClientSetup`] once for an acceptor or a connector.
-//! - [`Handshake::advance`] whenever ciphertext has arrived; after each call [`Handshake::take_output`], written to the
-//!   peer. On an error too: the output then holds the alert that tells the peer why.
-//! - Early data (feature `early-data`) is sent by `Handshake::client_early` and received by `Handshake::server_early`.
-//! - [`Receiver::read`], or [`Receiver::open`] and [`Receiver::consume`], until they return [`Read::NeedInput`] or
-//!   [`Read::Ended`]; when they also return that [the sender owes something](SenderOwes), [`Sender::take_owed`] before the
-//!   next write.
-//! - [`Receiver::transport_ended`] once, when the transport has no more.
-//! - [`Sender::write`], then [`Sender::close`], which takes the sender: nothing can be written after it.
+//! 1. Make a [`ServerSetup`] or [`ClientSetup`] once for each acceptor or connector.
+//! 2. Call [`Handshake::advance`] whenever ciphertext has arrived, and [`Handshake::take_output`] after each call. Write
+//!    that output to the peer, also after an error: it may hold the alert. When `advance` returns
+//!    [`Progress::Complete`], call [`Handshake::into_session`].
+//! 3. To receive, call [`Receiver::read`], which copies into your buffer. To avoid the copy, call [`Receiver::open`], use
+//!    [`Receiver::plaintext`], and call [`Receiver::consume`]. Repeat until you get [`Read::NeedInput`] or [`Read::Ended`].
+//! 4. Both also return [what the sender owes the peer](SenderOwes). Pass it to [`Sender::take_owed`] before the next write,
+//!    and write the output.
+//! 5. When the transport has no more input, call [`Receiver::transport_ended`] once.
+//! 6. To send, call [`Sender::write`], then [`Sender::close`]. `close` consumes the sender, so a write after it does not
+//!    compile.
+//!
+//! # Features
+//!
+//! Names and defaults are those of tokio-rustls.
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `aws_lc_rs`, `ring` | `aws_lc_rs` | the crypto provider. With both, rustls has no default: pass one to its builders |
+//! | `fips` | no | aws-lc-rs in its FIPS build; needs CMake and Go |
+//! | `tls12` | yes | TLS 1.2 |
+//! | `logging` | yes | log messages of rustls, through the crate `log` |
+//! | `early-data` | no | 0-RTT: `Handshake::client_early` sends it, `Handshake::server_early` receives it |
 //!
 //! # Alerts
 //!
-//! A peer that breaks the protocol gets the fatal alert that RFC 9846 (RFC 5246 for TLS 1.2) names:
-//! [`Violation::alert`] lists them. It holds for everything after the handshake, and for the handshake as long as nothing is
-//! sealed. Once the records of a handshake are sealed only rustls has the keys, and the alert is rustls' own, or one of two
-//! that it can be made to send. There, and only there, the peer gets `decode_error` where the RFC names
+//! A peer that breaks the protocol gets the fatal alert that RFC 9846 (RFC 5246 for TLS 1.2) names; [`Violation::alert`]
+//! lists them. This holds after the handshake, and during it until we start to encrypt.
+//!
+//! From then until the handshake is complete, only rustls has the keys. It sends the alerts for the errors that it finds.
+//! For the errors that this crate finds, it can be made to send only `unexpected_message` or `decode_error`. So during that
+//! time the peer gets `decode_error` where the RFC names
 //!
 //! - `record_overflow`, for a record whose header announces too much;
 //! - `unexpected_message`, for another record inside a handshake message, an empty alert, a heartbeat, or a fifth
-//!   `user_canceled`; in TLS 1.2 for an empty handshake record between our Finished and the peer's;
+//!   `user_canceled`; in TLS 1.2, for an empty handshake record between our Finished and the peer's;
 //! - `illegal_parameter`, for a message of more than 64 KiB.
 //!
-//! An empty sealed handshake record is passed over there, 32 times in a row at most. A handshake that
-//! [fails for our own reasons](HandshakeError::NoKeyExtraction) ends without an alert.
+//! Up to 32 empty encrypted handshake records in a row are ignored during that time. A handshake that
+//! [fails because the provider does not hand out keys](HandshakeError::NoKeyExtraction) ends without an alert.
 //!
 //! # Example
 //!

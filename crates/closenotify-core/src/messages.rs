@@ -1,6 +1,6 @@
-//! Handshake messages out of the content of handshake records, in which they may be in parts or several.
+//! Reassembles handshake messages from handshake records. A record may hold several messages or a part of one.
 //!
-//! It holds one message at most, bounded by what its kind may be long, and only of kinds whose content matters.
+//! At most one message is buffered, up to a limit, and only if its content matters.
 
 use crate::limits::MESSAGE_MAX;
 use crate::violation::Violation;
@@ -12,7 +12,7 @@ pub(crate) const SERVER_HELLO: u8 = 2;
 pub(crate) const NEW_SESSION_TICKET: u8 = 4;
 pub(crate) const KEY_UPDATE: u8 = 24;
 
-/// Puts messages together.
+/// Reassembles messages.
 #[derive(Default)]
 pub(crate) struct Messages {
     header: [u8; 4],
@@ -23,17 +23,17 @@ pub(crate) struct Messages {
     body: Vec<u8>,
 }
 
-/// What becomes of a message whose header is known.
+/// What to do with a message whose header is known.
 pub(crate) enum Fate {
-    /// Its body is wanted.
+    /// Buffer its body.
     Keep,
-    /// Its body is passed over.
+    /// Skip its body.
     Skip,
 }
 
 impl Messages {
-    /// Takes from the front of `content` up to the end of a message. When the header of one is known, `judge` gets its type
-    /// and its length; when one is complete, it is returned: its type, and its body if that is kept.
+    /// Takes bytes from the front of `content`, up to the end of a message. Once a message's header is known, `judge` gets its
+    /// type and length. Once the message is complete, its type is returned, and its body if that is kept.
     pub(crate) fn next(
         &mut self,
         content: &mut &[u8],
@@ -85,7 +85,7 @@ impl Messages {
     }
 }
 
-/// What the first byte of the length becomes once it is known.
+/// Replaces the first byte of the length once that is known.
 const KEPT: u8 = 1;
 const SKIPPED: u8 = 0;
 

@@ -1,13 +1,13 @@
-//! What receiving makes the sending half owe the peer, as one value that cannot be dropped unseen.
+//! What receiving makes the sending half owe the peer, as one `#[must_use]` value.
 
 use crate::alert::AlertDescription;
 use std::fmt;
 
-/// What the sender must send because of what was received: the reply to a KeyUpdate, a warning, a fatal alert. Also that it
-/// must send nothing more, because the peer has given up.
+/// What the sender must send because of what was received: a reply to a KeyUpdate, a warning or a fatal alert. It can also be
+/// that nothing more may be sent, because the peer sent a fatal alert.
 ///
-/// Hand it to [`Sender::take_owed`](crate::Sender::take_owed), now or later: until then [`merge`](Self::merge) what more
-/// comes. The default is nothing.
+/// Pass it to [`Sender::take_owed`](crate::Sender::take_owed) before the next write. Until then, [`merge`](Self::merge) later
+/// ones into it. The default is nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 #[must_use = "the peer waits for what the sender owes: call `Sender::take_owed` and write its output"]
 pub struct SenderOwes {
@@ -16,12 +16,12 @@ pub struct SenderOwes {
     pub(crate) end: Option<End>,
 }
 
-/// How the session is over.
+/// How the session ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// We tell the peer why.
+    /// We send this fatal alert.
     Alert(AlertDescription),
-    /// The peer told us why, and gets no reply.
+    /// The peer sent a fatal alert, and gets no reply.
     Silent,
 }
 
@@ -38,8 +38,8 @@ impl SenderOwes {
         *self == Self::default()
     }
 
-    /// Adds what came `later`. One reply serves any number of KeyUpdates (RFC 9846 section 4.7.3). The end of the session
-    /// wins over everything, and the first such end over another.
+    /// Adds `later`. One reply serves any number of KeyUpdates (RFC 9846 section 4.7.3). The end of the session replaces
+    /// everything else, and the first end stays.
     pub fn merge(&mut self, later: Self) {
         *self = match (self.end, later.end) {
             (Some(end), _) | (None, Some(end)) => Self::end(end),

@@ -1,11 +1,12 @@
-//! Errors of the TLS library in the words of the RFCs, since some of its own are the names of Rust variants.
+//! Text for errors of the TLS library in the terms of the RFCs, because some of the library's own texts are names of Rust
+//! variants.
 //!
-//! What it does not know it prints as the library does.
+//! Errors without a text here print as the library's name for them, split into words.
 
-use rustls::{CipherSuite, Error, PeerIncompatible};
+use rustls::{CipherSuite, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 use std::fmt;
 
-/// Prints why a handshake or a message was refused.
+/// Writes why a handshake or a message was rejected.
 pub(crate) fn explain(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match error {
         Error::InappropriateMessage { expect_types, got_type } => {
@@ -16,13 +17,20 @@ pub(crate) fn explain(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result 
             write!(f, "{} where ", handshake_type(u8::from(*got_type)))?;
             list(f, expect_types.iter().map(|typ| handshake_type(u8::from(*typ))))
         }
-        Error::InvalidMessage(message) => write!(f, "a malformed message: {}", words(&format!("{message:?}"))),
+        Error::InvalidMessage(message) => match malformed(message) {
+            Some(words) => f.write_str(words),
+            None => write!(f, "a malformed message: {}", words(&format!("{message:?}"))),
+        },
         Error::PeerIncompatible(why) => match incompatible(why) {
             Some(words) => f.write_str(words),
             None => f.write_str(&words(&format!("{why:?}"))),
         },
-        Error::PeerMisbehaved(why) => write!(f, "the peer broke the protocol: {}", words(&format!("{why:?}"))),
-        Error::DecryptError => f.write_str("a record that cannot be decrypted"),
+        Error::PeerMisbehaved(why) => match misbehaved(why) {
+            Some(words) => write!(f, "the peer broke the protocol: {words}"),
+            None => write!(f, "the peer broke the protocol: {}", words(&format!("{why:?}"))),
+        },
+        // rustls has one error for both.
+        Error::DecryptError => f.write_str("a record that cannot be decrypted, or a Finished that does not verify"),
         Error::PeerSentOversizedRecord => f.write_str("a record longer than TLS allows"),
         Error::NoCertificatesPresented => f.write_str("the peer sent no certificate, and one is required"),
         Error::NoApplicationProtocol => f.write_str("no application protocol (ALPN) in common"),
@@ -34,16 +42,45 @@ pub(crate) fn explain(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result 
     }
 }
 
-/// What the two sides do not have in common.
+/// What is wrong with a message whose error in the library names a Rust type.
+fn malformed(message: &InvalidMessage) -> Option<&'static str> {
+    Some(match message {
+        InvalidMessage::MissingData(_) | InvalidMessage::MessageTooShort => {
+            "a malformed message: it ends inside a field"
+        }
+        InvalidMessage::TrailingData(_) => "a malformed message: bytes are left after its last field",
+        InvalidMessage::HandshakePayloadTooLarge => "a handshake message that is too long",
+        InvalidMessage::InvalidCcs => "a malformed change_cipher_spec record",
+        _ => return None,
+    })
+}
+
+/// What a peer did whose error in the library is named after how the library works.
+fn misbehaved(why: &PeerMisbehaved) -> Option<&'static str> {
+    Some(match why {
+        PeerMisbehaved::IllegalMiddleboxChangeCipherSpec => "a change_cipher_spec record where none is allowed",
+        PeerMisbehaved::IllegalTlsInnerPlaintext => "a record of padding alone, without a content type",
+        PeerMisbehaved::IncorrectBinder => "the PSK binder does not verify",
+        PeerMisbehaved::KeyEpochWithPendingFragment => "a handshake message that continues after a change of keys",
+        PeerMisbehaved::MessageInterleavedWithHandshakeMessage
+        | PeerMisbehaved::RejectedEarlyDataInterleavedWithHandshakeMessage => {
+            "another record between the parts of a handshake message"
+        }
+        PeerMisbehaved::TooManyEmptyFragments => "too many empty records in a row",
+        _ => return None,
+    })
+}
+
+/// What the two peers do not have in common.
 fn incompatible(why: &PeerIncompatible) -> Option<&'static str> {
     Some(match why {
-        PeerIncompatible::Tls12NotOffered => "the client offers only TLS 1.1 or older; 1.2 and 1.3 are supported",
-        PeerIncompatible::Tls12NotOfferedOrEnabled => "the client offers none of the TLS versions that are served",
+        PeerIncompatible::Tls12NotOffered => "the client offers only TLS 1.1 or older; TLS 1.2 and 1.3 are supported",
+        PeerIncompatible::Tls12NotOfferedOrEnabled => "the client offers no TLS version that this server allows",
         PeerIncompatible::SupportedVersionsExtensionRequired => {
-            "the client offers TLS 1.2 at most, and only 1.3 is served"
+            "the client offers TLS 1.2 at most; this server allows only TLS 1.3"
         }
         PeerIncompatible::ServerDoesNotSupportTls12Or13 => {
-            "the server offers only TLS 1.1 or older; 1.2 and 1.3 are supported"
+            "the server supports only TLS 1.1 or older; this client supports TLS 1.2 and 1.3"
         }
         PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => {
             "the server chose a TLS version that this client's configuration does not allow"
@@ -55,7 +92,7 @@ fn incompatible(why: &PeerIncompatible) -> Option<&'static str> {
             "no signature scheme in common for the client's certificate"
         }
         PeerIncompatible::NoEcPointFormatsInCommon | PeerIncompatible::UncompressedEcPointsRequired => {
-            "uncompressed elliptic curve points are not supported by the peer"
+            "the peer does not support uncompressed elliptic curve points"
         }
         PeerIncompatible::ExtendedMasterSecretExtensionRequired => {
             "the peer does not support the extended master secret (RFC 7627), which the configuration requires"
@@ -67,13 +104,13 @@ fn incompatible(why: &PeerIncompatible) -> Option<&'static str> {
         PeerIncompatible::SignatureAlgorithmsExtensionRequired => {
             "the client named no signature schemes (signature_algorithms extension)"
         }
-        PeerIncompatible::NullCompressionRequired => "the client does not offer to go without compression",
+        PeerIncompatible::NullCompressionRequired => "the client does not offer null compression, which TLS requires",
         PeerIncompatible::ServerRejectedEncryptedClientHello(_) => "the server rejected Encrypted Client Hello",
         _ => return None,
     })
 }
 
-/// The name of a cipher suite in the IANA registry, as `TLS_AES_256_GCM_SHA384`.
+/// The name of a cipher suite in the IANA registry, such as `TLS_AES_256_GCM_SHA384`.
 pub(crate) fn suite_name(suite: CipherSuite) -> String {
     match suite {
         CipherSuite::Unknown(number) => format!("0x{number:04x}"),
@@ -82,7 +119,7 @@ pub(crate) fn suite_name(suite: CipherSuite) -> String {
     }
 }
 
-/// What a record of this type is, with its article.
+/// A record of this type, with an article.
 pub(crate) fn record_type(kind: u8) -> String {
     match kind {
         20 => "a change_cipher_spec record".into(),
@@ -94,7 +131,7 @@ pub(crate) fn record_type(kind: u8) -> String {
     }
 }
 
-/// What a handshake message of this type is, with its article (RFC 9846 section 4, RFC 5246 section 7.4).
+/// A handshake message of this type, with an article (RFC 9846 section 4, RFC 5246 section 7.4).
 pub(crate) fn handshake_type(kind: u8) -> String {
     let name = match kind {
         0 => "HelloRequest",
@@ -152,7 +189,7 @@ fn words(name: &str) -> String {
     words + &rest.replace(['(', ')'], "\u{20}").replace("  ", " ").trim_end().replace('"', "")
 }
 
-/// A certificate error is a variant's name or a sentence of its own.
+/// The text of a certificate error is the name of a variant or a sentence.
 fn words_after_colon(text: &str) -> String {
     if text.contains(' ') { text.to_owned() } else { words(text) }
 }
@@ -189,7 +226,15 @@ mod tests {
             ),
             (
                 Error::InvalidMessage(InvalidMessage::MissingData("ClientHello")),
-                "a malformed message: missing data ClientHello",
+                "a malformed message: it ends inside a field",
+            ),
+            (
+                Error::InvalidMessage(InvalidMessage::TrailingData("ChangeCipherSpecPayload")),
+                "a malformed message: bytes are left after its last field",
+            ),
+            (
+                Error::InvalidMessage(InvalidMessage::DuplicateExtension(43)),
+                "a malformed message: duplicate extension 43",
             ),
             (
                 PeerMisbehaved::SelectedUnofferedCipherSuite.into(),
@@ -197,11 +242,11 @@ mod tests {
             ),
             (
                 PeerMisbehaved::IllegalTlsInnerPlaintext.into(),
-                "the peer broke the protocol: illegal tls inner plaintext",
+                "the peer broke the protocol: a record of padding alone, without a content type",
             ),
             (
                 PeerIncompatible::Tls12NotOfferedOrEnabled.into(),
-                "the client offers none of the TLS versions that are served",
+                "the client offers no TLS version that this server allows",
             ),
             (PeerIncompatible::IncorrectCertificateTypeExtension.into(), "incorrect certificate type extension"),
             (Error::InvalidCertificate(CertificateError::UnknownIssuer), "invalid peer certificate: unknown issuer"),

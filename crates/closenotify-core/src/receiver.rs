@@ -1,4 +1,4 @@
-//! The receiving half: ciphertext in, plaintext out, then exactly one ending for ever.
+//! The receiving half: ciphertext in, plaintext out, then exactly one ending, for good.
 //!
 //! Records are decrypted in place, in the caller's own buffer, one at a time. Nothing after the peer's `close_notify` is
 //! parsed or delivered: it stays in the buffer.
@@ -23,29 +23,29 @@ use std::fmt;
 ///
 /// ```text
 ///  Open ──close_notify, transport_ended, fatal alert, violation──▶ Ended(ending)
-///   │ open, read: Data, NeedInput                                   open, read: Ended, for ever
+///   │ open, read: Data, NeedInput                                   open, read: Ended, always
 /// ```
 ///
-/// All plaintext before an ending is delivered before the ending is seen, however the bytes are cut and however small
-/// the reader's buffer is.
+/// All plaintext that arrived before an ending is delivered before the ending, however the bytes were segmented and
+/// however small the reader's buffer is.
 ///
-/// There are two ways to read: [`read`](Self::read) copies into a buffer of the caller's; [`open`](Self::open),
+/// There are two ways to read. [`read`](Self::read) copies into the caller's buffer. [`open`](Self::open),
 /// [`plaintext`](Self::plaintext) and [`consume`](Self::consume) leave the plaintext where it was decrypted, at the front of
-/// `input`. Both take the same `input` each time: it may be appended to between calls, and nothing else.
+/// `input`. Pass the same `input` each time; between calls, only append to it.
 pub struct Receiver {
     keys: Opening,
     suite: SupportedCipherSuite,
     side: Side,
-    /// The secrets of the next keys, in TLS 1.3.
+    /// Makes the next keys, in TLS 1.3.
     kernel: Option<Kernel>,
     state: State,
     /// How much plaintext `input` begins with.
     opened: usize,
-    /// What of the record is after its plaintext.
+    /// How many bytes of the record follow its plaintext.
     tail: usize,
     messages: Messages,
     counts: Counts,
-    /// A server's early data that nobody has read yet.
+    /// A server's early data that has not been read yet.
     #[cfg(feature = "early-data")]
     early: BytesMut,
 }
@@ -56,7 +56,7 @@ enum State {
     Ended(ReceivedEnding),
 }
 
-/// What is counted to be bounded.
+/// Counters for the limits.
 #[derive(Default)]
 struct Counts {
     /// Since application data.
@@ -71,7 +71,7 @@ struct Counts {
     renegotiations: u32,
 }
 
-/// What a [`Receiver::read`] or a [`Receiver::open`] came to.
+/// What [`Receiver::read`] or [`Receiver::open`] returned.
 ///
 /// Not `#[non_exhaustive]`: a reader must handle each, and there is no fourth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,16 +111,17 @@ impl Receiver {
         }
     }
 
-    /// Lets the half begin with what was not read of the early data.
+    /// Makes the half begin with the early data that was not read.
     #[cfg(feature = "early-data")]
     pub(crate) fn begin_with(&mut self, early: BytesMut) {
         self.early = early;
     }
 
-    /// Opens records at the front of `input` in place, until there is plaintext, the records run out, or the half ends.
+    /// Decrypts records at the front of `input` in place, until there is plaintext, no complete record is left, or the half
+    /// ends.
     ///
-    /// After [`Read::Data`] the front of `input` is [plaintext](Self::plaintext) to be [consumed](Self::consume). While
-    /// some is left, this returns `Data` at once and opens nothing: one record at most is held open.
+    /// After [`Read::Data`] the front of `input` is [plaintext](Self::plaintext); [consume](Self::consume) it. While some of
+    /// it is left, this returns `Data` at once and decrypts nothing: at most one record is open at a time.
     ///
     /// Bytes after a `close_notify` stay in `input`.
     pub fn open(&mut self, input: &mut BytesMut) -> (Read, SenderOwes) {
@@ -148,18 +149,16 @@ impl Receiver {
         }
     }
 
-    /// The plaintext that [`open`](Self::open) has put at the front of `input`, as far as it is not
-    /// [consumed](Self::consume).
+    /// The plaintext that [`open`](Self::open) left at the front of `input` and that is not [consumed](Self::consume) yet.
     pub fn plaintext<'a>(&self, input: &'a [u8]) -> &'a [u8] {
         &input[..self.opened]
     }
 
-    /// Removes `amount` bytes of the plaintext at the front of `input`; with the last byte of it what is left of the record
-    /// goes too.
+    /// Removes `amount` bytes of plaintext from the front of `input`. With the last byte, the rest of the record goes too.
     ///
     /// # Panics
     ///
-    /// When there is less plaintext than `amount`, which is a fault of the caller that no peer can cause.
+    /// If there are fewer than `amount` bytes of plaintext. This is a bug in the caller; no peer can cause it.
     pub fn consume(&mut self, input: &mut BytesMut, amount: usize) {
         assert!(amount <= self.opened, "{amount} bytes consumed of {} that are opened", self.opened);
         self.opened -= amount;
@@ -169,16 +168,15 @@ impl Receiver {
         }
     }
 
-    /// What of `input` is not opened: ciphertext, or bytes after the end.
+    /// The part of `input` that is not decrypted: ciphertext, or bytes after the end.
     pub fn unopened<'a>(&self, input: &'a [u8]) -> &'a [u8] {
         &input[self.opened + self.tail..]
     }
 
-    /// Decrypts records from the front of `input`, one by one, into `out`, until `out` is full, the records run
-    /// out, or the half ends. `out` must have room for at least a byte.
+    /// Decrypts records from the front of `input`, one by one, into `out`, until `out` is full, no complete record is left,
+    /// or the half ends. `out` must have room for at least one byte.
     ///
-    /// Bytes after a `close_notify` stay in `input`. So does plaintext that `out` has no room for, in the place of its
-    /// record.
+    /// Bytes after a `close_notify` stay in `input`. So does plaintext that `out` has no room for.
     pub fn read(&mut self, input: &mut BytesMut, out: &mut impl BufMut) -> (Read, SenderOwes) {
         let mut owes = SenderOwes::default();
         let mut delivered = 0;
@@ -199,9 +197,9 @@ impl Receiver {
         (Read::Data(delivered), owes)
     }
 
-    /// Moves to `out` what a server has not [read](crate::Handshake::read_early) of the early data, as far as there is
-    /// room; returns how many bytes, 0 when nothing is left of it. To be called before anything else is read: [`read`](Self::read)
-    /// and [`open`](Self::open) begin with the same bytes.
+    /// Moves early data that a server has not [read](crate::Handshake::read_early) yet to `out`, as far as there is room.
+    /// Returns how many bytes, 0 when none are left. Call it before the first [`read`](Self::read) or [`open`](Self::open),
+    /// which would return the same bytes.
     #[cfg(feature = "early-data")]
     pub fn read_early(&mut self, out: &mut impl BufMut) -> usize {
         let length = self.early.len().min(out.remaining_mut());
@@ -214,10 +212,10 @@ impl Receiver {
         length
     }
 
-    /// Tells the half that its transport has no more, with `input` unread. Does nothing when the half has ended already: a
-    /// later fault never overwrites an earlier ending. Plaintext that is opened is still delivered before the ending.
+    /// Records how the transport ended, with `input` unread. Does nothing if the half has ended already: a later fault never
+    /// overwrites an earlier ending. Plaintext that is already decrypted is still delivered before the ending.
     ///
-    /// To be called when a read has returned [`Read::NeedInput`], or when the owner gives up.
+    /// Call it when a read has returned [`Read::NeedInput`] and no more input will come, or when you stop reading.
     pub fn transport_ended(&mut self, end: TransportEnd, input: &[u8]) {
         if let State::Open = self.state {
             self.state = State::Ended(match end {
@@ -230,7 +228,7 @@ impl Receiver {
         }
     }
 
-    /// How the half ended; `None` while it is open. Once there, it never changes.
+    /// How the half ended; `None` while it is open. Once set, it never changes.
     pub fn ending(&self) -> Option<&ReceivedEnding> {
         match &self.state {
             State::Open => None,
@@ -238,7 +236,7 @@ impl Receiver {
         }
     }
 
-    /// Opens the record at the front of `input`; `None` when it is not all there.
+    /// Opens the record at the front of `input`; `None` if it is incomplete.
     fn open_record(&mut self, input: &mut BytesMut) -> Option<Content> {
         let length = match walk(input, if self.is_tls13() { SEALED_MAX_13 } else { SEALED_MAX_12 }) {
             Walk::Incomplete => return None,
@@ -262,7 +260,7 @@ impl Receiver {
         let kind = record[0];
         match (self.is_tls13(), kind) {
             (true, APPLICATION_DATA) | (false, ALERT | HANDSHAKE | APPLICATION_DATA) => {}
-            // The handshake is over, and with it the time of those that old middleboxes want to see.
+            // TLS 1.3 allows these for old middleboxes, but only during the handshake.
             (_, CHANGE_CIPHER_SPEC) => return Err(Violation::unexpected_record(kind)),
             (true, ALERT | HANDSHAKE) => return Err(Violation::unsealed(kind)),
             _ => return Err(Violation::unexpected_record(kind)),
@@ -288,7 +286,7 @@ impl Receiver {
             APPLICATION_DATA => Content::Nothing(SenderOwes::default()),
             other => return Err(Violation::unexpected_record(other)),
         };
-        // An end is an end, however much was for nothing before it.
+        // An end counts, however many records without data came before it.
         if let Content::Nothing(_) = content {
             if self.counts.empty > EMPTY_RECORDS_MAX {
                 return Err(Violation::too_many_empty_records());
@@ -307,7 +305,7 @@ impl Receiver {
             return Err(Violation::alert_level(level));
         }
         match AlertDescription::from(code) {
-            // Its level is of no account.
+            // Its level does not matter.
             AlertDescription::CLOSE_NOTIFY => Ok(Content::End(ReceivedEnding::CloseNotify, SenderOwes::default())),
             alert if is_fatal(ALERT, content, self.is_tls13()) => {
                 Ok(Content::End(ReceivedEnding::Alert(alert), SenderOwes::end(End::Silent)))
@@ -335,7 +333,15 @@ impl Receiver {
                 (HELLO_REQUEST, Side::Client) | (CLIENT_HELLO, Side::Server) if !is_tls13 => Ok(Fate::Skip),
                 _ => Err(Violation::unexpected_message(kind)),
             };
-            match self.messages.next(&mut content, judge)? {
+            let message = self.messages.next(&mut content, judge)?;
+            if message.is_some() && !content.is_empty() {
+                // Each message costs as much as one in a record of its own. The last is counted with the record.
+                self.counts.dataless += 1;
+                if self.counts.dataless > DATALESS_RECORDS_MAX {
+                    return Err(Violation::too_many_dataless_records());
+                }
+            }
+            match message {
                 None => {}
                 Some((KEY_UPDATE, body)) => {
                     if !content.is_empty() {
@@ -374,7 +380,7 @@ impl Receiver {
         Ok(owes)
     }
 
-    /// RFC 9846 section 4.7.1. That the ticket cannot be kept is no fault of the peer's and ends nothing.
+    /// RFC 9846 section 4.7.1. If the store cannot keep the ticket, the session goes on: the peer did nothing wrong.
     fn take_ticket(&mut self, body: &[u8]) -> Result<(), Violation> {
         match self.kernel.as_ref().map(|kernel| kernel.take_ticket(body)) {
             Some(Err(error @ (rustls::Error::InvalidMessage(_) | rustls::Error::PeerMisbehaved(_)))) => {
@@ -409,8 +415,8 @@ fn violated(violation: Violation) -> Content {
     Content::End(ReceivedEnding::Violation(violation), owes)
 }
 
-/// Whether a record's content is an alert that ends the session. In TLS 1.3 every alert is one but for two, whatever its
-/// level (RFC 9846 section 6).
+/// Whether a record's content is a fatal alert. In TLS 1.3 all alerts but two are, whatever their level (RFC 9846
+/// section 6).
 fn is_fatal(kind: u8, content: &[u8], is_tls13: bool) -> bool {
     match *content {
         [level @ (WARNING | FATAL), code] if kind == ALERT => match AlertDescription::from(code) {

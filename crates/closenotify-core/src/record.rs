@@ -1,8 +1,7 @@
-//! The walker over record headers (RFC 9846 section 5.1): where does the first record in a buffer end?
+//! Walks record headers (RFC 9846 section 5.1): where does the first record in a buffer end?
 //!
-//! It knows the five bytes of the header and nothing else. It is why not one byte after a `close_notify` is eaten, why the
-//! end of a transport can be placed between records or inside one, and why bytes that cannot be TLS are told from it at the
-//! first byte that decides.
+//! It reads only the five bytes of the header. Thanks to it no byte after a `close_notify` is consumed, the end of a transport
+//! can be placed between records or inside one, and input that is not TLS fails at the first byte that shows it.
 
 /// Length of a record header, in bytes.
 pub(crate) const HEADER: usize = 5;
@@ -14,31 +13,31 @@ pub(crate) const HANDSHAKE: u8 = 22;
 pub(crate) const APPLICATION_DATA: u8 = 23;
 const HEARTBEAT: u8 = 24;
 
-/// What a buffer begins with.
+/// What is at the front of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Walk {
-    /// Nothing, or a part of a record.
+    /// Nothing, or an incomplete record.
     Incomplete,
     /// A complete record of this many bytes, header included.
     Record(usize),
-    /// Bytes that no record begins with.
+    /// Bytes that cannot begin a record.
     Malformed(Malformed),
 }
 
-/// Which part of a header excludes a record.
+/// Which part of a header is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Malformed {
-    /// There is no such type.
+    /// The type does not exist.
     Type(u8),
-    /// There is no such version; the major number.
+    /// The version does not exist; holds its major number.
     Version(u8),
-    /// It is longer than a record may be.
+    /// The record is too long.
     Length,
 }
 
-/// Looks at the record that `input` begins with, whose content may have `most` bytes.
+/// Finds the end of the record at the front of `input`, whose content may have `most` bytes.
 ///
-/// A header is refused as soon as a byte of it excludes a record: its type, its major version, or its length.
+/// A header is malformed as soon as one byte of it is: its type, its major version, or its length.
 pub(crate) fn walk(input: &[u8], most: usize) -> Walk {
     match input {
         [kind, ..] if !(CHANGE_CIPHER_SPEC..=HEARTBEAT).contains(kind) => Walk::Malformed(Malformed::Type(*kind)),

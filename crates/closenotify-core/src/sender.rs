@@ -1,6 +1,6 @@
 //! The sending half: plaintext in, ciphertext out, until it is closed, which consumes it.
 //!
-//! Nothing follows its own `close_notify`, since it does not exist any more, and nothing follows a fatal alert.
+//! Nothing can follow its `close_notify`, because the sender no longer exists, and nothing follows a fatal alert.
 
 use crate::alert::AlertDescription;
 use crate::ending::SentEnding;
@@ -19,16 +19,16 @@ use std::io::IoSlice;
 
 /// The sending half of a session, open.
 ///
-/// The peer's `close_notify` does not end it (RFC 9846 section 6.1). Dropping it is an abort: no `close_notify` is made, so
-/// that the peer can tell that the message is unfinished.
+/// The peer's `close_notify` does not end it (RFC 9846 section 6.1). Dropping it aborts: no `close_notify` is sent, so the
+/// peer can tell that the data is incomplete.
 pub struct Sender {
     keys: Sealing,
     suite: SupportedCipherSuite,
-    /// The secrets of the next keys, in TLS 1.3.
+    /// Makes the next keys, in TLS 1.3.
     kernel: Option<Kernel>,
-    /// How many records a key protects, less what is reserved.
+    /// How many records of data one key may protect; a few more are reserved for alerts and KeyUpdates.
     records_max: u64,
-    /// The most plaintext that a record carries.
+    /// The most plaintext in a record.
     fragment: usize,
     write_max: usize,
     failed: Option<End>,
@@ -61,21 +61,21 @@ impl Sender {
         }
     }
 
-    /// Sets how much plaintext one [`write`](Self::write) takes at most, from 1 byte to [`WRITE_MAX`]; what is beyond these
-    /// counts as the nearer of them. A write makes no more ciphertext than this and the overhead of its records.
+    /// Sets how much plaintext one [`write`](Self::write) takes at most, clamped to 1 byte to [`WRITE_MAX`]. This also limits
+    /// the ciphertext that a write appends: this many bytes plus the overhead of the records.
     pub fn set_write_max(&mut self, bytes: usize) {
         self.write_max = bytes.clamp(1, WRITE_MAX);
     }
 
-    /// Encrypts from `plaintext`, at most [`WRITE_MAX`] bytes or [what was set](Self::set_write_max), and appends the records
-    /// to `output`. Returns how many bytes were taken; 0 only for empty input.
+    /// Encrypts bytes of `plaintext`, at most [`WRITE_MAX`] or [the limit that was set](Self::set_write_max), and appends the
+    /// records to `output`. Returns how many bytes it took; 0 only for empty input.
     ///
-    /// A single record for an `output` that is empty and has no room for it is handed over as it is: nothing is copied.
+    /// If `output` is empty and has no room, a single record replaces it without a copy.
     ///
     /// # Errors
     ///
-    /// [`SendError::SessionOver`] after a fatal alert in either direction, [`SendError::KeysExhausted`] when a TLS 1.2
-    /// session may not protect more records. Nothing has been taken then.
+    /// [`SendError::SessionOver`] after a fatal alert in either direction; [`SendError::KeysExhausted`] when the keys of a
+    /// TLS 1.2 session may not protect more records. Nothing is taken in either case.
     pub fn write(&mut self, plaintext: &[IoSlice<'_>], output: &mut BytesMut) -> Result<usize, SendError> {
         if plaintext.iter().all(|slice| slice.is_empty()) {
             return Ok(0);
@@ -99,7 +99,7 @@ impl Sender {
             return Err(SendError::KeysExhausted);
         }
         if records > 1 || !output.is_empty() {
-            // At once, and no more than needed: growing record by record would copy, and leave room to spare.
+            // Reserve once and exactly: growing record by record copies, and leaves spare capacity.
             output.reserve(self.length_of(length));
         }
         while !rest.is_empty() {
@@ -115,8 +115,8 @@ impl Sender {
         Ok(length)
     }
 
-    /// Appends to `output` what [receiving made us owe](SenderOwes). After the end of the session, which this may be,
-    /// nothing more is ever sent: see [`failed`](Self::failed).
+    /// Appends what [receiving made us owe the peer](SenderOwes) to `output`. If that ends the session, nothing more can be
+    /// sent: see [`failed`](Self::failed).
     pub fn take_owed(&mut self, owes: SenderOwes, output: &mut BytesMut) {
         if self.failed.is_some() {
             return;
@@ -135,8 +135,8 @@ impl Sender {
         }
     }
 
-    /// How this half has ended because the session failed: the fatal alert that we have sent, or `Aborted` where no
-    /// alert is due. `None` while the session lives.
+    /// How this half ended because the session failed: the fatal alert that we sent, or `Aborted` where no alert is due.
+    /// `None` while the session is alive.
     pub fn failed(&self) -> Option<SentEnding> {
         self.failed.map(|end| match end {
             End::Alert(alert) => SentEnding::Alert(alert),
@@ -146,8 +146,8 @@ impl Sender {
 
     /// Ends the half: appends one `close_notify` (level warning) to `output`, after everything written before.
     ///
-    /// Returns the ending that becomes true when `output` is on the wire: `CloseNotify`, or on a session that failed the
-    /// ending that it had already, with no `close_notify` after a fatal alert.
+    /// Returns the ending that holds once `output` is on the wire: `CloseNotify`, or, if the session failed before, the
+    /// ending that it has already. No `close_notify` follows a fatal alert.
     pub fn close(mut self, output: &mut BytesMut) -> SentEnding {
         if let Some(failed) = self.failed() {
             return failed;
@@ -163,20 +163,20 @@ impl Sender {
         matches!(self.suite, SupportedCipherSuite::Tls13(_))
     }
 
-    /// How many more records of data the keys may protect.
+    /// How many more records of data these keys may protect.
     fn records_left(&self) -> u64 {
         self.records_max.saturating_sub(self.keys.sequence())
     }
 
-    /// How long the records of so much plaintext are.
+    /// The length of the records for this much plaintext.
     fn length_of(&self, plaintext: usize) -> usize {
         let (full, rest) = (plaintext / self.fragment, plaintext % self.fragment);
         let record = |plaintext| if plaintext > 0 { HEADER + self.keys.sealed_length(plaintext) } else { 0 };
         full * record(self.fragment) + record(rest)
     }
 
-    /// Sends a KeyUpdate, and goes on with the next keys (RFC 9846 section 4.7.3). It asks for none in return: the peer knows
-    /// its own limits.
+    /// Sends a KeyUpdate and switches to the next keys (RFC 9846 section 4.7.3). It does not request one in return: the peer
+    /// knows its own limits.
     fn change_keys(&mut self, output: &mut BytesMut) -> bool {
         let Some(kernel) = self.kernel.clone() else { return false };
         if !self.seal(ContentType::Handshake, OutboundChunks::Single(&[KEY_UPDATE, 0, 0, 1, 0]), output) {
@@ -187,7 +187,7 @@ impl Sender {
                 self.keys = keys;
                 true
             }
-            // Nothing may follow under the keys that the peer has forgotten.
+            // The peer has switched keys: it cannot read anything under the old ones.
             None => {
                 self.failed = Some(End::Silent);
                 false
@@ -214,7 +214,7 @@ impl Sender {
         }
     }
 
-    /// A crypto provider that fails ends the session: what was sealed before is all that the peer gets.
+    /// A failure of the crypto provider ends the session; the peer gets the records sealed before it.
     fn broken(&mut self) -> Result<usize, SendError> {
         self.failed = Some(End::Silent);
         Err(SendError::SessionOver)
@@ -227,7 +227,7 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// The most plaintext that a record carries when the configuration sets how long a record may be.
+/// The most plaintext in a record, from the record size that the configuration sets.
 pub(crate) fn fragment(record_max: Option<usize>) -> usize {
     record_max.map_or(PLAINTEXT_MAX, |record| record.saturating_sub(HEADER).max(1))
 }

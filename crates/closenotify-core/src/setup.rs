@@ -1,15 +1,16 @@
-//! A configuration prepared for our sessions: made once for an acceptor or a connector, shared by its sessions.
+//! A configuration prepared for our sessions: made once for an acceptor or a connector, and shared by its sessions.
 //!
-//! It changes nothing that a peer can see, but for early data, which a server takes only where it is asked to.
+//! A peer sees no difference, except for early data: it is accepted or offered only where the caller asks for it.
 
 use crate::capture::Capture;
 use rustls::{ClientConfig, ServerConfig};
 use std::fmt;
 use std::sync::Arc;
 
-/// What [servers](crate::Handshake::server) are made with: a [`ServerConfig`], prepared once.
+/// A [`ServerConfig`] prepared for [servers](crate::Handshake::server).
 ///
-/// Cheap to clone. A conversion from a configuration copies it, so make one and keep it, rather than one a connection.
+/// Cloning it is cheap. Converting a configuration copies the configuration, so make one setup and keep it, instead of one
+/// for each connection.
 #[derive(Clone)]
 pub struct ServerSetup(Arc<Server>);
 
@@ -21,17 +22,17 @@ struct Server {
 }
 
 impl ServerSetup {
-    /// The configuration that this was made from.
+    /// The configuration that this setup was made from.
     pub fn config(&self) -> &Arc<ServerConfig> {
         &self.0.original
     }
 
-    /// What rustls gets. It accepts no early data.
+    /// The configuration for rustls. It accepts no early data.
     pub(crate) fn plain(&self) -> &Arc<ServerConfig> {
         &self.0.plain
     }
 
-    /// What rustls gets where early data is accepted as far as the configuration allows.
+    /// The configuration for rustls that accepts as much early data as the original allows.
     #[cfg(feature = "early-data")]
     pub(crate) fn early(&self) -> &Arc<ServerConfig> {
         &self.0.early
@@ -67,9 +68,10 @@ impl fmt::Debug for ServerSetup {
     }
 }
 
-/// What [clients](crate::Handshake::client) are made with: a [`ClientConfig`], prepared once.
+/// A [`ClientConfig`] prepared for [clients](crate::Handshake::client).
 ///
-/// Cheap to clone. A conversion from a configuration copies it, so make one and keep it, rather than one a connection.
+/// Cloning it is cheap. Converting a configuration copies the configuration, so make one setup and keep it, instead of one
+/// for each connection.
 #[derive(Clone)]
 pub struct ClientSetup(Arc<Client>);
 
@@ -81,17 +83,17 @@ struct Client {
 }
 
 impl ClientSetup {
-    /// The configuration that this was made from.
+    /// The configuration that this setup was made from.
     pub fn config(&self) -> &Arc<ClientConfig> {
         &self.0.original
     }
 
-    /// What rustls gets.
+    /// The configuration for rustls. It offers no early data.
     pub(crate) fn plain(&self) -> &Arc<ClientConfig> {
         &self.0.plain
     }
 
-    /// What rustls gets where there is early data to send.
+    /// The configuration for rustls when there is early data to send.
     #[cfg(feature = "early-data")]
     pub(crate) fn early(&self) -> &Arc<ClientConfig> {
         &self.0.early
@@ -109,7 +111,7 @@ impl From<Arc<ClientConfig>> for ClientSetup {
             early.enable_early_data = true;
             Arc::new(early)
         };
-        // Without early data to send, to announce some would cost the server its trial decryption for nothing.
+        // Offering early data without sending any would only cost the server a trial decryption.
         config.enable_early_data = false;
         Self(Arc::new(Client {
             original,

@@ -1,7 +1,7 @@
-//! What a peer can do wrong, in words, and the alert that the RFC names for it: the one table of both.
+//! What a peer can do wrong: the text for each case, and the alert that the RFC names for it.
 //!
-//! It is about what arrives after the handshake, and about what is checked before the TLS library during one. What the
-//! library finds by itself is one entry, with the library's own error.
+//! It covers everything after the handshake, and the checks that we make before the TLS library during the handshake. What the
+//! library finds itself is one entry with the library's own error.
 
 use crate::alert::AlertDescription;
 use crate::limits::{
@@ -16,7 +16,7 @@ use std::fmt;
 
 /// The peer broke the protocol.
 ///
-/// Displays as what it did; [`source`](Error::source) is the TLS library's own error where there is one.
+/// Displays as what the peer did; [`source`](Error::source) is rustls' own error, if there is one.
 #[derive(Clone, PartialEq)]
 pub struct Violation(Fault);
 
@@ -82,27 +82,27 @@ impl Violation {
         too_many_records() = TooManyRecords;
     }
 
-    /// The fatal alert that tells the peer: the one that RFC 9846 (RFC 5246 for TLS 1.2) names, and what BoringSSL and
-    /// OpenSSL send where it names none.
+    /// The fatal alert for the peer: the one that RFC 9846 (RFC 5246 for TLS 1.2) names. Where the RFC names none, it is the
+    /// one that BoringSSL and OpenSSL send.
     ///
     /// | what the peer did | alert | clause |
     /// |---|---|---|
-    /// | a record type that does not exist, or has no place here | unexpected_message | 9846 section 5 |
+    /// | a record type that does not exist or is not allowed here | unexpected_message | 9846 section 5 |
     /// | a record version other than 3.x | protocol_version | none: BoringSSL, OpenSSL |
     /// | a record or plaintext that is too long | record_overflow | 9846 sections 5.1, 5.2, 5.4; 5246 section 6.2.1 |
     /// | a record that does not decrypt | bad_record_mac | 9846 section 5.2 |
     /// | padding without a content type | unexpected_message | 9846 section 5.4 |
-    /// | a record that is not sealed where it must be (TLS 1.3) | unexpected_message | 9846 section 5 |
-    /// | an alert or a handshake message of no bytes | unexpected_message | 9846 section 5.4 |
-    /// | an alert that is not two bytes | decode_error | 9846 section 6 |
+    /// | a record in plaintext where it must be encrypted (TLS 1.3) | unexpected_message | 9846 section 5 |
+    /// | an empty alert or handshake record | unexpected_message | 9846 section 5.4 |
+    /// | an alert record whose content is not two bytes | decode_error | 9846 section 6 |
     /// | an alert level that does not exist | illegal_parameter | 9846 section 6 |
-    /// | a handshake message that has no place here | unexpected_message | 9846 sections 4, 4.6.2 |
+    /// | a handshake message that is not allowed here | unexpected_message | 9846 sections 4, 4.6.2 |
     /// | another record inside a handshake message | unexpected_message | 9846 section 5.1 |
-    /// | a message that is too long to be taken | illegal_parameter | none: BoringSSL, OpenSSL |
+    /// | a handshake message of more than 64 KiB | illegal_parameter | none: BoringSSL, OpenSSL |
     /// | a KeyUpdate or HelloRequest of a wrong length | decode_error | 9846 section 6.2 |
-    /// | a KeyUpdate of another value than 0 and 1 | illegal_parameter | 9846 section 4.7.3 |
-    /// | a message after a KeyUpdate in its record | unexpected_message | 9846 section 5.1 |
-    /// | too much without data | unexpected_message | none: nginx, BoringSSL |
+    /// | a KeyUpdate with a value other than 0 and 1 | illegal_parameter | 9846 section 4.7.3 |
+    /// | a message after a KeyUpdate in the same record | unexpected_message | 9846 section 5.1 |
+    /// | too many records without application data | unexpected_message | none: nginx, BoringSSL |
     pub fn alert(&self) -> AlertDescription {
         match &self.0 {
             Fault::Tls(error) => alert_for(error),
@@ -142,7 +142,7 @@ impl From<Malformed> for Violation {
     }
 }
 
-/// The alert for an error of the TLS library's for which the library makes none.
+/// The alert for an error of the TLS library for which the library sends none.
 pub(crate) fn alert_for(error: &rustls::Error) -> AlertDescription {
     match error {
         rustls::Error::DecryptError => AlertDescription::BAD_RECORD_MAC,
@@ -174,8 +174,8 @@ pub(crate) fn alert_for(error: &rustls::Error) -> AlertDescription {
     }
 }
 
-/// Rewrites the plaintext alert that `output` ends with, if it does, where the RFC names another than the library does.
-/// `incomplete`: a ClientHello lacks what it must have.
+/// If `output` ends with a plaintext alert, replaces it where the RFC names another alert than the library sends.
+/// `incomplete`: the ClientHello lacks a mandatory extension.
 pub(crate) fn correct_alert(error: &rustls::Error, incomplete: bool, output: &mut [u8]) {
     let alert = match error {
         rustls::Error::PeerIncompatible(_) if incomplete => AlertDescription::MISSING_EXTENSION,
@@ -192,15 +192,16 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Fault::Tls(error) => reason::explain(error, f),
-            Fault::UnknownRecordType(kind) => write!(f, "bytes that are not TLS: no record has the type {kind}"),
-            Fault::RecordVersion(major) => write!(f, "bytes that are not TLS: no record has the version {major}.x"),
+            Fault::UnknownRecordType(kind) => write!(f, "bytes that are not TLS: {kind} is not a record type"),
+            Fault::RecordVersion(major) => write!(f, "bytes that are not TLS: {major}.x is not a record version"),
             Fault::RecordTooLong => f.write_str("a record longer than TLS allows"),
             Fault::Undecryptable => f.write_str("a record that cannot be decrypted"),
             Fault::NoContentType => f.write_str("a record of padding alone, without a content type"),
-            Fault::Unsealed(kind) => write!(f, "{} in plaintext where encryption is due", record_type(*kind)),
+            Fault::Unsealed(kind) => write!(f, "{} in plaintext where it must be encrypted", record_type(*kind)),
             Fault::UnexpectedRecord(kind) => write!(f, "{} where none is allowed", record_type(*kind)),
             Fault::EmptyContent(kind) => write!(f, "{} without content", record_type(*kind)),
-            Fault::AlertLength(length) => write!(f, "an alert of {length} bytes; an alert has 2"),
+            Fault::AlertLength(1) => f.write_str("an alert of 1 byte instead of 2"),
+            Fault::AlertLength(length) => write!(f, "an alert of {length} bytes instead of 2"),
             Fault::AlertLevel(level) => write!(f, "an alert of the unknown level {level}"),
             Fault::UnexpectedMessage(kind) => write!(f, "{} where none is allowed", handshake_type(*kind)),
             Fault::Interleaved => f.write_str("another record between the parts of a handshake message"),
@@ -217,7 +218,7 @@ impl fmt::Display for Violation {
             }
             Fault::TooManyWarnings => write!(f, "more than {WARNINGS_MAX} warning alerts"),
             Fault::TooManyRenegotiations => {
-                write!(f, "a request to renegotiate after {RENEGOTIATIONS_MAX} that was declined")
+                write!(f, "a second request to renegotiate after {RENEGOTIATIONS_MAX} was declined")
             }
             Fault::TooManyChanges => {
                 write!(f, "more than {CHANGES_MAX} change_cipher_spec records in a TLS 1.3 handshake")
@@ -240,5 +241,16 @@ impl Error for Violation {
             Fault::Tls(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_alerts_read_well() {
+        assert_eq!(Violation::alert_length(1).to_string(), "an alert of 1 byte instead of 2");
+        assert_eq!(Violation::alert_length(4).to_string(), "an alert of 4 bytes instead of 2");
     }
 }

@@ -1,7 +1,7 @@
-//! The two fields of the plaintext hellos that the TLS library does not hand out: the name that a client asks for, and the
-//! random of the server (RFC 9846 section 4.1, RFC 6066 section 3).
+//! Reads fields of the plaintext hellos that the TLS library does not hand out, such as the server name that a client sends
+//! and the random of the server (RFC 9846 section 4.1, RFC 6066 section 3).
 //!
-//! It reads the first handshake message of one direction and nothing else; whether that is well formed the library decides.
+//! It reads only the first handshake message of one direction. Whether that is well formed is up to the library.
 
 use crate::messages::{CLIENT_HELLO, Fate, Messages, SERVER_HELLO};
 use crate::record::{HANDSHAKE, HEADER};
@@ -15,22 +15,22 @@ pub(crate) struct FirstMessage {
     found: Found,
 }
 
-/// What it holds.
+/// What was found in it.
 #[derive(Default)]
 pub(crate) struct Found {
-    /// The name in a ClientHello, in small letters.
+    /// The server name in a ClientHello, in lowercase.
     pub(crate) server_name: Option<String>,
-    /// Whether a ClientHello offers no version that is still spoken. The TLS library would first complain of what such a
-    /// hello never has.
+    /// Whether a ClientHello offers only TLS 1.1 or older. The TLS library would report an extension that such a hello never
+    /// has, instead of the version.
     pub(crate) is_too_old: bool,
-    /// Whether a ClientHello offers TLS 1.3 without the extensions that this requires.
+    /// Whether a ClientHello offers TLS 1.3 without the extensions that TLS 1.3 requires.
     pub(crate) is_incomplete: bool,
     /// The random of a ServerHello.
     pub(crate) server_random: Option<[u8; 32]>,
 }
 
 impl FirstMessage {
-    /// Looks at a complete record.
+    /// Reads a complete record.
     pub(crate) fn look(&mut self, record: &[u8]) {
         if self.done || record.first() != Some(&HANDSHAKE) {
             return;
@@ -80,7 +80,7 @@ fn extension(hello: &[u8], wanted: [u8; 2]) -> Option<&[u8]> {
     None
 }
 
-/// The name in its extension; `None` when there is none, or an address, which counts as none.
+/// The name in its extension; `None` if there is none or it is an address.
 fn server_name(mut extension: &[u8]) -> Option<String> {
     let (0, mut name) = take(&mut extension, 2)?.split_first()? else { return None };
     let name = DnsName::try_from(take(&mut name, 2)?).ok()?;
@@ -101,7 +101,7 @@ fn is_incomplete(hello: &[u8]) -> bool {
             || !(has(PRE_SHARED_KEY) || has(SIGNATURE_ALGORITHMS) && has(SUPPORTED_GROUPS)))
 }
 
-/// A vector with a length of `width` bytes in front.
+/// Takes a vector that is preceded by its length in `width` bytes.
 fn take<'a>(rest: &mut &'a [u8], width: usize) -> Option<&'a [u8]> {
     let (length, body) = rest.split_at_checked(width)?;
     let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));

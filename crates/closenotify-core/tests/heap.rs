@@ -44,11 +44,11 @@ fn data_costs_one_allocation_a_record_sent_and_none_received() {
     for version in TlsVersion::EACH {
         let (mut client, mut server) = sessions(version);
         for size in [1, 100, 16 * 1024] {
-            let said = vec![7; size];
+            let payload = vec![7; size];
             let mut wire = BytesMut::with_capacity(64 * (size + 64));
             let sent = allocations(|| {
                 for _ in 0..50 {
-                    assert_eq!(client.sender.write(&[IoSlice::new(&said)], &mut wire), Ok(size));
+                    assert_eq!(client.sender.write(&[IoSlice::new(&payload)], &mut wire), Ok(size));
                 }
             });
             assert_eq!(sent, 50, "{version:?}, {size} bytes");
@@ -65,7 +65,7 @@ fn data_costs_one_allocation_a_record_sent_and_none_received() {
             assert!(wire.is_empty());
             let mut in_place = BytesMut::with_capacity(64 * (size + 64));
             for _ in 0..20 {
-                client.sender.write(&[IoSlice::new(&said)], &mut in_place).unwrap();
+                client.sender.write(&[IoSlice::new(&payload)], &mut in_place).unwrap();
             }
             let received = allocations(|| {
                 while let (Read::Data(length), _) = server.receiver.open(&mut in_place) {
@@ -77,10 +77,10 @@ fn data_costs_one_allocation_a_record_sent_and_none_received() {
             assert!(in_place.is_empty());
         }
         // A buffer without room gets the record as it is: the provider's allocation, and what shares it.
-        let (said, mut wire) = (vec![7; 16 * 1024], BytesMut::new());
+        let (payload, mut wire) = (vec![7; 16 * 1024], BytesMut::new());
         let sent = allocations(|| {
-            client.sender.write(&[IoSlice::new(&said)], &mut wire).unwrap();
+            client.sender.write(&[IoSlice::new(&payload)], &mut wire).unwrap();
         });
-        assert!(sent <= 2 && wire.len() > said.len(), "{version:?}: {sent}");
+        assert!(sent <= 2 && wire.len() > payload.len(), "{version:?}: {sent}");
     }
 }

@@ -1,4 +1,4 @@
-//! Whatever bytes a peer sends, before the handshake is complete and after: nothing panics, and no error says that the
+//! Whatever bytes a peer sends, before the handshake is complete and after: nothing panics, and no error states that the
 //! caller misused the crate or that the TLS library could not go on for reasons of its own.
 
 use crate::drawn::hold;

@@ -1,4 +1,4 @@
-//! Our own close: one close_notify at most, behind everything, level warning, nothing after it; and what the peer's close
+//! Our own close: one close_notify at most, after everything, level warning, nothing after it; and what the peer's close
 //! does not do.
 
 use crate::peer::{self, EACH, FATAL, Forge, Met, Side, WARNING};
@@ -84,7 +84,7 @@ fn receiving_goes_on_after_our_close_whatever_arrives() {
             input.extend_from_slice(&forge.record(ContentType::ApplicationData, b"before"));
             input.extend_from_slice(&arrival(&mut forge));
             let mut plaintext = Vec::new();
-            // What is owed for it has nobody to send it any more: the sender is gone.
+            // What is owed for it cannot be sent: the sender is gone.
             let (read, _owes) = peer::read_all(&mut receiver, &mut input, 100, &mut plaintext);
             assert_eq!((read, plaintext.as_slice()), (Read::Ended, &b"before"[..]), "{version:?} {name}");
             let ending = receiver.ending().cloned().unwrap();
@@ -172,7 +172,7 @@ fn a_received_fatal_alert_ends_both_directions_without_a_word_of_ours() {
             let (plaintext, read, owes) = peer::read(&mut ours, &mut input);
             assert_eq!((plaintext, read), (b"hello".to_vec(), Read::Ended));
             assert_eq!(ours.receiver.ending(), Some(&ReceivedEnding::Alert(AlertDescription::from(code))));
-            assert_eq!(ours.sender.failed(), None, "until it is told");
+            assert_eq!(ours.sender.failed(), None, "before `take_owed`");
             let mut output = peer::pay(&mut ours, owes);
             assert_eq!(ours.sender.failed(), Some(SentEnding::Aborted));
             let refused = ours.sender.write(&[IoSlice::new(b"data")], &mut output);
@@ -198,7 +198,7 @@ fn dropping_the_sender_says_nothing() {
     }
 }
 
-/// Tickets come whenever the server likes, behind our close too.
+/// Tickets may arrive at any time, also after our close.
 /// docs/cases.md O07
 #[test]
 fn tickets_behind_our_close_do_not_spoil_the_end() {
@@ -217,7 +217,7 @@ fn tickets_behind_our_close_do_not_spoil_the_end() {
     assert_eq!(peer::read_at(&mut peer, &output), (Vec::new(), Ok(true)));
 }
 
-/// RFC 9846 section 6.1: what a JDK sends in front of its close_notify is read over.
+/// RFC 9846 section 6.1: what a JDK sends before its close_notify is ignored.
 /// docs/cases.md O13
 #[test]
 fn user_canceled_in_front_of_a_close_notify_is_no_end() {
@@ -280,5 +280,21 @@ fn a_session_that_was_cut_can_be_resumed() {
             ours.receiver.transport_ended(TransportEnd::Eof, &input);
             assert_eq!(ours.receiver.ending().unwrap().word(), "truncated_boundary");
         }
+    }
+}
+
+/// A ticket that comes in as many records as it takes is as good as one in a single record.
+#[test]
+fn tickets_in_many_records_resume_sessions() {
+    let configs = peer::Configs::of(TlsVersion::V13);
+    let (mut server, mut client) = (configs.server.clone(), configs.client.clone());
+    (server.send_tls13_tickets, server.max_fragment_size) = (2, Some(32));
+    client.resumption = rustls::client::Resumption::in_memory_sessions(8);
+    for resumed in [false, true, true] {
+        let Met { mut ours, mut peer, mut input } = peer::meet_with(server.clone(), client.clone(), Side::Client);
+        assert!(peer::records(&input).len() > 4, "{} records of two tickets", peer::records(&input).len());
+        input.extend_from_slice(&peer::data(&mut peer, b"hi"));
+        assert_eq!(peer::read(&mut ours, &mut input), (b"hi".to_vec(), Read::NeedInput, peer::nothing()));
+        assert_eq!(ours.facts.resumed(), resumed);
     }
 }

@@ -1,5 +1,5 @@
-//! Every closing scenario, cut at every byte: the ending is a truncation everywhere but behind the last byte of the
-//! alert, and every whole record in front of the cut is delivered exactly.
+//! Every closing scenario, cut at every byte: the ending is a truncation everywhere but after the last byte of the alert, and
+//! every complete record before the cut is delivered exactly.
 
 use crate::peer::{self, EACH, FATAL, Forge, Met, Side, WARNING};
 use bytes::BytesMut;
@@ -13,7 +13,7 @@ struct Script {
     pieces: Vec<Piece>,
     /// How receiving ends when the last of `pieces` has arrived; `None` when it does not.
     end: Option<End>,
-    /// Bytes behind the last piece.
+    /// Bytes after the last piece.
     behind: &'static [u8],
 }
 
@@ -29,7 +29,7 @@ enum End {
 }
 
 impl Script {
-    /// What has arrived whole when `length` bytes have: the plaintext, and whether that is all; or where the cut is.
+    /// What is complete when `length` bytes have arrived: the plaintext, and whether that is all; or where the cut is.
     fn at(&self, length: usize) -> (Vec<u8>, Result<(), TruncatedAt>) {
         let (mut plaintext, mut start) = (Vec::new(), 0);
         for piece in &self.pieces {
@@ -138,7 +138,7 @@ const SCENARIOS: [(&str, Scenario); 9] = [
                 control(forge.record(ContentType::Alert, &[WARNING, 90])),
                 control(forge.record(ContentType::Alert, &[FATAL, 0])),
             ],
-            // The level of a close_notify says nothing (RFC 9846 section 6).
+            // The level of a close_notify does not matter (RFC 9846 section 6).
             end: Some(End::CloseNotify),
             behind: b"",
         }
@@ -209,7 +209,7 @@ fn cut_everywhere(version: TlsVersion, side: Side, name: &str, scenario: Scenari
                         (at, _) => match (&shown_as, at) {
                             (Some(ending), _) => ending.clone(),
                             (None, Err(at)) => ReceivedEnding::Truncated { at },
-                            (None, Ok(())) => unreachable!("only an alert makes a script whole"),
+                            (None, Ok(())) => unreachable!("only an alert completes a script"),
                         },
                     };
                     assert_eq!(ours.receiver.ending(), Some(&expected), "{case}");
@@ -277,7 +277,7 @@ fn large_records_arrive_whole_whatever_the_chunks() {
     }
 }
 
-/// Plaintext that waits for a reader with a small buffer is delivered though the transport has ended behind it.
+/// Plaintext that waits for a reader with a small buffer is delivered even if the transport has ended after it.
 /// docs/cases.md J04, N07
 #[test]
 fn data_that_waits_is_delivered_before_the_truncation() {

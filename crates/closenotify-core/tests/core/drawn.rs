@@ -4,7 +4,7 @@ use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use std::hash::{BuildHasher as _, RandomState};
 
-/// Runs so many cases, or as many as `PROPTEST_CASES` says; with the seed of `PROPTEST_RNG_SEED`, if it is set.
+/// Runs so many cases, or as many as `PROPTEST_CASES` sets; with the seed of `PROPTEST_RNG_SEED`, if it is set.
 pub(crate) fn hold<S: Strategy>(count: u32, cases: &S, run: impl Fn(S::Value)) {
     let mut config = Config { failure_persistence: None, max_shrink_iters: 5_000, ..Config::default() };
     if std::env::var_os("PROPTEST_CASES").is_none() {

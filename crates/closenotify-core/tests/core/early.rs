@@ -20,7 +20,7 @@ struct Got {
     accepted: bool,
 }
 
-/// A session of our client, which says `early` first, with a server of plain rustls.
+/// A session of our client, which sends `early` first, with a server of plain rustls.
 fn say(server: &ServerConfig, client: &ClientConfig, early: &[u8]) -> (Session, ServerConnection, Got) {
     let early = Bytes::copy_from_slice(early);
     let mut ours = Handshake::client_early(client.clone(), "localhost".try_into().unwrap(), early).unwrap();
@@ -69,7 +69,7 @@ fn a_client_says_all_of_it_once_whatever_the_server_takes() {
     other_client.enable_early_data = false;
     let (no_ticket_server, no_ticket_client) = early_configs(0);
     for length in [1, 100, EARLY_MOST, EARLY_MOST + 1, 16_384, 16_385, 50_000, 200_000] {
-        let said = bytes(length);
+        let payload = bytes(length);
         for (name, server, client) in [
             ("accepted", &server, &client),
             ("another protocol", &other_server, &other_client),
@@ -77,7 +77,7 @@ fn a_client_says_all_of_it_once_whatever_the_server_takes() {
             ("no such ticket", &no_ticket_server, &no_ticket_client),
         ] {
             let case = format!("{length} bytes, {name}");
-            let (mut session, mut peer, mut got) = say(server, client, &said);
+            let (mut session, mut peer, mut got) = say(server, client, &payload);
             assert_eq!(got.accepted, name == "accepted", "{case}");
             assert_eq!(got.early.len(), if got.accepted { length.min(EARLY_MOST) } else { 0 }, "{case}");
             assert_eq!(session.facts.early_data(), got.accepted.then_some(got.early.len() as u64), "{case}");
@@ -86,7 +86,7 @@ fn a_client_says_all_of_it_once_whatever_the_server_takes() {
             session.sender.write(&[IoSlice::new(b"more")], &mut output).unwrap();
             assert_eq!(session.sender.close(&mut output), SentEnding::CloseNotify);
             hear(&mut peer, &output, &mut got);
-            assert!([got.early, got.plaintext].concat() == [&said[..], b"more"].concat(), "{case}");
+            assert!([got.early, got.plaintext].concat() == [&payload[..], b"more"].concat(), "{case}");
             assert!(peer.process_new_packets().unwrap().peer_has_closed(), "{case}");
         }
     }
@@ -122,7 +122,7 @@ fn a_retried_hello_takes_no_early_data_and_loses_none() {
     assert_eq!((session.facts.early_data(), session.facts.resumed()), (None, true));
 }
 
-/// A server of ours, up to where early data begins, and a client of plain rustls whose first flight says `early`.
+/// A server of ours, up to where early data begins, and a client of plain rustls whose first flight carries `early`.
 struct Met {
     ours: Handshake,
     peer: Connection,
@@ -168,8 +168,8 @@ fn early_data_is_heard_and_answered_before_the_client_has_finished() {
     for size in [1, 7, 64 * 1024] {
         let mut met = meet(&server, &client, &[b"hello ", &bytes(16_384)]);
         assert_eq!(met.ours.advance_to_early(&mut met.input), Ok(EarlyProgress::EarlyData));
-        let said = [b"hello ", &bytes(16_384)[..]].concat();
-        assert!(met.read(size) == (said.clone(), Ok(EarlyRead::NeedInput)));
+        let payload = [b"hello ", &bytes(16_384)[..]].concat();
+        assert!(met.read(size) == (payload.clone(), Ok(EarlyRead::NeedInput)));
         let facts = met.ours.facts();
         assert_eq!((facts.resumed(), facts.server_name()), (true, Some("localhost")));
         let mut output = BytesMut::new();
@@ -185,7 +185,7 @@ fn early_data_is_heard_and_answered_before_the_client_has_finished() {
         // Both sides end as in any session.
         let Met { ours, mut peer, mut input } = met;
         let mut session = ours.into_session();
-        assert_eq!(session.facts.early_data(), Some(said.len() as u64));
+        assert_eq!(session.facts.early_data(), Some(payload.len() as u64));
         input.extend_from_slice(&peer::data(&mut peer, b"more"));
         input.extend_from_slice(&peer::close_notify(&mut peer));
         assert_eq!(peer::read(&mut session, &mut input), (b"more".to_vec(), Read::Ended, peer::nothing()));
@@ -239,7 +239,7 @@ fn a_server_says_nothing_early_unless_it_may() {
     let _ = met.carry();
     assert_eq!(met.read(9), (Vec::new(), Ok(EarlyRead::Ended)));
     assert_eq!(met.ours.write_early(&[IoSlice::new(b"answer")], &mut output), Some(6));
-    // Without early data it may not either: nobody has shown a ticket.
+    // Without early data it may not either: there was no ticket.
     let (server, mut client) = early_configs(50_000);
     client.resumption = rustls::client::Resumption::disabled();
     let mut met = meet(&server, &client, &[]);
@@ -290,11 +290,11 @@ fn a_request_cut_at_any_byte_never_looks_whole() {
     let server = ServerConfig::clone(&authority.server_config(TlsVersion::V13));
     let client = ClientConfig::clone(&authority.client_config(TlsVersion::V13));
     let (server, client) = early_configs_from(server, client, 50_000, 1_000);
-    let said: [&[u8]; 3] = [b"GET /", b" HTTP/1.1", b"\r\n\r\n"];
+    let payload: [&[u8]; 3] = [b"GET /", b" HTTP/1.1", b"\r\n\r\n"];
     let mut cuts = 0;
     let mut cut = 0;
     loop {
-        let mut met = meet(&server, &client, &said);
+        let mut met = meet(&server, &client, &payload);
         let first = met.input.split();
         // Everything that the client sends, its Finished included.
         let mut rest = Vec::new();
@@ -305,14 +305,14 @@ fn a_request_cut_at_any_byte_never_looks_whole() {
             let _ = met.carry();
             rest = met.input.split().to_vec();
         }
-        let whole = first.len() + rest.len();
-        let case = format!("cut at {cut} of {whole}");
+        let complete = first.len() + rest.len();
+        let case = format!("cut at {cut} of {complete}");
         let sent = [&first[..], &rest].concat();
         met.input.extend_from_slice(if cut > first.len() { &rest[..cut - first.len()] } else { &first[..cut] });
         let (more, last) = met.read(100);
         early.extend(more);
         assert_eq!(result, Ok(EarlyRead::NeedInput));
-        // What was delivered are the whole records in front of the cut.
+        // What was delivered are the complete records before the cut.
         let mut start = 0;
         let ends: Vec<usize> = peer::records(&sent)
             .iter()
@@ -322,8 +322,8 @@ fn a_request_cut_at_any_byte_never_looks_whole() {
             })
             .collect();
         let early_records = ends.iter().filter(|end| **end <= cut).count().saturating_sub(ends_before_early(&first));
-        assert_eq!(early, said[..early_records.min(3)].concat(), "{case}");
-        if cut > first.len() && cut == whole {
+        assert_eq!(early, payload[..early_records.min(3)].concat(), "{case}");
+        if cut > first.len() && cut == complete {
             assert_eq!(last, Ok(EarlyRead::Ended), "{case}");
             break;
         }
@@ -364,7 +364,7 @@ fn an_end_of_tls_inside_early_data_is_an_error() {
     }
 }
 
-/// Whoever recorded a session can have its early data acted on again, never taken for whole: that needs a Finished.
+/// An attacker who recorded a session can replay its early data, but never make it look complete: that needs a Finished.
 #[test]
 fn a_replay_never_looks_whole() {
     let (server, client) = early_configs(50_000);
@@ -382,16 +382,16 @@ fn a_replay_never_looks_whole() {
     assert_eq!(replay.read(100), (Vec::new(), Err(HandshakeError::Refused(Error::DecryptError))));
 }
 
-/// What our client says early where the ticket allows 16 KiB or more.
+/// What our client sends early if the ticket allows 16 KiB or more.
 const EARLY_MOST: usize = 16_384 / 4 - 17;
 
-/// Whether a client that has sent `said` early meets a server of plain rustls, which reads what follows the first flight in
+/// Whether a client that has sent `payload` early meets a server of plain rustls, which reads what follows the first flight in
 /// pieces of `piece` bytes.
 fn met(
     server: &ServerConfig,
     mut flight: impl FnMut(&[u8]) -> Vec<u8>,
     piece: usize,
-    said: &[u8],
+    payload: &[u8],
 ) -> Result<(), Error> {
     let mut peer: Connection = ServerConnection::new(server.clone().into()).unwrap().into();
     let mut got = Vec::new();
@@ -406,14 +406,14 @@ fn met(
     hear(&mut peer, &flight(&[]))?;
     let second = flight(&peer::output_of(&mut peer));
     second.chunks(piece).try_for_each(|bytes| hear(&mut peer, bytes))?;
-    assert!(!peer.is_handshaking() && got == said, "{} of {} bytes", got.len(), said.len());
+    assert!(!peer.is_handshaking() && got == payload, "{} of {} bytes", got.len(), payload.len());
     Ok(())
 }
 
-/// A client of ours: what it answers to what it gets.
-fn ours(client: &ClientConfig, said: &[u8]) -> impl FnMut(&[u8]) -> Vec<u8> {
-    let said = Bytes::copy_from_slice(said);
-    let mut client = Handshake::client_early(client.clone(), "localhost".try_into().unwrap(), said).unwrap();
+/// A client of ours: its response to what it receives.
+fn ours(client: &ClientConfig, payload: &[u8]) -> impl FnMut(&[u8]) -> Vec<u8> {
+    let payload = Bytes::copy_from_slice(payload);
+    let mut client = Handshake::client_early(client.clone(), "localhost".try_into().unwrap(), payload).unwrap();
     move |heard| {
         let mut output = BytesMut::new();
         client.advance(&mut heard.into()).unwrap();
@@ -422,7 +422,7 @@ fn ours(client: &ClientConfig, said: &[u8]) -> impl FnMut(&[u8]) -> Vec<u8> {
     }
 }
 
-/// A client of plain rustls, which says `early` early and again behind the handshake.
+/// A client of plain rustls, which sends `early` early and again after the handshake.
 fn theirs(client: &ClientConfig, early: &[u8]) -> impl FnMut(&[u8]) -> Vec<u8> {
     let mut client = ClientConnection::new(client.clone().into(), "localhost".try_into().unwrap()).unwrap();
     let early = early.to_vec();
@@ -455,8 +455,8 @@ fn no_refusal_by_rustls_fails_a_session_of_our_client() {
         for length in [1, 20, 300, 4_000, 5_000, 20_000, 200_000] {
             for piece in [1_460, 1_000_000] {
                 let (server, client) = refusing(limit, ticket);
-                let said = bytes(length);
-                let result = met(&server, ours(&client, &said), piece, &said);
+                let payload = bytes(length);
+                let result = met(&server, ours(&client, &payload), piece, &payload);
                 assert_eq!(result, Ok(()), "{limit}, {ticket}, {length} bytes, in pieces of {piece}");
             }
         }
@@ -473,13 +473,13 @@ fn no_refusal_fails_a_client_with_a_certificate() {
     let (mut server, client) = early_configs_from(server, client, 16_384, 1_000);
     server.session_storage = rustls::server::ServerSessionMemoryCache::new(10);
     for piece in [500, 1_460, 1_000_000] {
-        let said = bytes(20_000);
-        assert_eq!(met(&server, ours(&client, &said), piece, &said), Ok(()), "in pieces of {piece}");
+        let payload = bytes(20_000);
+        assert_eq!(met(&server, ours(&client, &payload), piece, &payload), Ok(()), "in pieces of {piece}");
     }
 }
 
 /// rustls 0.23 keeps the records that it skips, up to some 18 KB, and counts all of them against its limit anew whenever more
-/// arrives. What it cannot skip fails the server's handshake: nothing is taken for said. When this test fails because more works,
+/// arrives. What it cannot skip fails the server's handshake: nothing counts as sent. When this test fails because more works,
 /// `connect_early` can say more early, and the page of `accept_early` can promise more.
 #[test]
 fn a_refusal_of_more_than_rustls_can_skip_fails_the_handshake() {
@@ -488,8 +488,8 @@ fn a_refusal_of_more_than_rustls_can_skip_fails_the_handshake() {
     {
         let (server, client) = refusing(limit, 1_000_000);
         for (length, works) in [(works, true), (fails, false)] {
-            let said = bytes(length);
-            let result = met(&server, theirs(&client, &said), 1_000_000, &said);
+            let payload = bytes(length);
+            let result = met(&server, theirs(&client, &payload), 1_000_000, &payload);
             assert_eq!(result.is_ok(), works, "{limit}, {length} bytes: {result:?}");
         }
     }

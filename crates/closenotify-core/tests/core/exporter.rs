@@ -116,7 +116,7 @@ fn what_cannot_be_exported_is_an_error_and_the_secret_is_not_shown() {
     }
 }
 
-/// The user's own key log gets what it asked for, and nothing else.
+/// The user's own key log gets the labels that it wants, and nothing else.
 #[test]
 fn the_users_key_log_is_served_as_before() {
     struct Log(Mutex<Vec<String>>);

@@ -1,4 +1,4 @@
-//! Handshakes that do not come about: each flight cut at every byte, a close_notify at every stage, and other answers.
+//! Handshakes that fail: each flight truncated at every byte, a close_notify at every stage, and other responses.
 
 use crate::peer::{self, Configs, EACH, Side};
 use bytes::BytesMut;
@@ -46,14 +46,14 @@ fn a_flight_cut_at_any_byte_is_a_truncated_handshake() {
                 let mut input = BytesMut::from(&flight[..cut]);
                 assert_eq!(ours.advance(&mut input), Ok(Progress::NeedInput), "{case}");
                 let at = if input.is_empty() { TruncatedAt::Boundary } else { TruncatedAt::InsideRecord };
-                let whole: usize = peer::records(&flight[..cut])
+                let complete: usize = peer::records(&flight[..cut])
                     .iter()
                     .filter(|record| {
                         record.len() > 4 && record.len() == 5 + usize::from(record[3]) * 256 + usize::from(record[4])
                     })
                     .map(|record| record.len())
                     .sum();
-                assert_eq!(at == TruncatedAt::Boundary, whole == cut, "{case}");
+                assert_eq!(at == TruncatedAt::Boundary, complete == cut, "{case}");
                 let silent = stages == 0 && cut == 0;
                 let ended = |end| ours.transport_ended(end, &input);
                 assert_eq!(ended(TransportEnd::Eof), HandshakeError::Truncated { at, silent }, "{case}");
@@ -215,7 +215,7 @@ fn a_refused_certificate_reaches_the_peer_as_an_alert() {
     }
 }
 
-/// A server that did not ask for early data gets none: the client is told to send it again.
+/// A server that does not accept early data gets none: the client sends it again.
 /// docs/cases.md H06
 #[test]
 fn early_data_is_not_accepted_and_not_lost() {

@@ -6,7 +6,7 @@ use closenotify_core::{Read, ReceivedEnding, TransportEnd};
 use rustls::ContentType;
 use testkit::certs::TlsVersion;
 
-/// `trailer` is made of the peer's keys behind its close_notify.
+/// `trailer` is made with the peer's keys after its close_notify.
 fn ends_clean_whatever_is_behind(version: TlsVersion, side: Side, trailer: impl Fn(&mut Forge) -> Vec<u8>) {
     for buffer in [1, 64 * 1024] {
         let Met { mut ours, peer, mut input } = peer::meet(version, side);

@@ -12,7 +12,7 @@ use testkit::certs::TlsVersion;
 pub(crate) enum Piece {
     /// Any bytes.
     Raw(Vec<u8>),
-    /// Any bytes behind a header that fits them.
+    /// Any bytes after a header that fits them.
     Record(u8, Vec<u8>),
     /// Any payload of any type, sealed with the peer's keys.
     Sealed(u8, Vec<u8>),
@@ -92,13 +92,13 @@ pub(crate) fn receive(version: TlsVersion, side: Side, closed_first: bool, piece
         }
     }
     ours.receiver.transport_ended(TransportEnd::Eof, &input);
-    let ending = ours.receiver.ending().cloned().expect("told of the end");
+    let ending = ours.receiver.ending().cloned().expect("the end was reported");
     ours.receiver.transport_ended(TransportEnd::Reset, &input);
     assert_eq!(peer::read_all(&mut ours.receiver, &mut input, 10, &mut plaintext).0, Read::Ended);
     assert_eq!(ours.receiver.ending(), Some(&ending));
-    assert!(sent.starts_with(&plaintext), "plaintext that nobody sent");
+    assert!(sent.starts_with(&plaintext), "plaintext that was never sent");
     match &ending {
-        ReceivedEnding::CloseNotify => assert!(closes, "a close_notify that nobody sent"),
+        ReceivedEnding::CloseNotify => assert!(closes, "a close_notify that was never sent"),
         ReceivedEnding::Violation(violation) => {
             let source = std::error::Error::source(violation).and_then(|source| source.downcast_ref::<Error>());
             assert!(source.is_none_or(blames_the_peer), "{violation:?}");
@@ -136,7 +136,7 @@ pub(crate) fn shake(version: TlsVersion, side: Side, stage: u8, edits: &[Edit], 
             Err(error) => return check(&error),
         }
         ours.take_output(&mut output);
-        // What the peer makes of it is its business: a flight of ours that answers a changed one may be refused.
+        // The peer may reject our response to a changed flight.
         let _ = peer::feed(&mut peer, &output);
         let mut flight = peer::output_of(&mut peer);
         if round == stage % 2 {
@@ -192,9 +192,9 @@ fn change(flight: &mut Vec<u8>, (kind, at, value): Edit) {
     }
 }
 
-/// Whether the TLS library's error says that the peer did, or offered, something wrong.
+/// Whether the TLS library's error blames the peer.
 fn blames_the_peer(error: &Error) -> bool {
-    // What rustls says to a client of TLS 1.2 that offers no way to sign with the server's key.
+    // The error of rustls for a client of TLS 1.2 that offers no way to sign with the server's key.
     let no_common_signature = Error::General("incompatible signing key".to_owned());
     *error == no_common_signature
         || matches!(

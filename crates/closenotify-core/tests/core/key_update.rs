@@ -37,16 +37,16 @@ fn data_goes_both_ways_in_every_suite_read_byte_by_byte() {
     for (version, side) in EACH {
         in_each_suite(version, side, |Met { mut ours, mut peer, mut input }, case| {
             for round in 0..20_u32 {
-                let said: Vec<u8> = (0..round * 97).map(|at| (at % 251) as u8).collect();
+                let payload: Vec<u8> = (0..round * 97).map(|at| (at % 251) as u8).collect();
                 let mut output = BytesMut::new();
-                ours.sender.write(&[IoSlice::new(&said)], &mut output).unwrap();
-                assert!(peer::read_at(&mut peer, &output) == (said.clone(), Ok(false)), "{case}");
+                ours.sender.write(&[IoSlice::new(&payload)], &mut output).unwrap();
+                assert!(peer::read_at(&mut peer, &output) == (payload.clone(), Ok(false)), "{case}");
                 let mut received = Vec::new();
-                for byte in peer::data(&mut peer, &said) {
+                for byte in peer::data(&mut peer, &payload) {
                     input.extend_from_slice(&[byte]);
                     let _ = peer::read_all(&mut ours.receiver, &mut input, 1, &mut received);
                 }
-                assert!(received == said && input.is_empty(), "{case}");
+                assert!(received == payload && input.is_empty(), "{case}");
             }
         });
     }
@@ -57,14 +57,14 @@ fn thousands_of_key_updates_with_data_between_are_followed_and_replied_to() {
     for side in [Side::Client, Side::Server] {
         in_each_suite(TlsVersion::V13, side, |Met { mut ours, mut peer, mut input }, case| {
             for round in 0..2_000_u32 {
-                let said = round.to_be_bytes();
+                let payload = round.to_be_bytes();
                 input.extend_from_slice(&peer::key_update(&mut peer));
-                input.extend_from_slice(&peer::data(&mut peer, &said));
+                input.extend_from_slice(&peer::data(&mut peer, &payload));
                 let (plaintext, read, owes) = peer::read(&mut ours, &mut input);
-                assert_eq!((plaintext.as_slice(), read), (&said[..], Read::NeedInput), "{case}, {round}");
+                assert_eq!((plaintext.as_slice(), read), (&payload[..], Read::NeedInput), "{case}, {round}");
                 let mut output = peer::pay(&mut ours, owes);
-                ours.sender.write(&[IoSlice::new(&said)], &mut output).unwrap();
-                assert_eq!(peer::read_at(&mut peer, &output), (said.to_vec(), Ok(false)), "{case}, {round}");
+                ours.sender.write(&[IoSlice::new(&payload)], &mut output).unwrap();
+                assert_eq!(peer::read_at(&mut peer, &output), (payload.to_vec(), Ok(false)), "{case}, {round}");
             }
             input.extend_from_slice(&peer::close_notify(&mut peer));
             assert_eq!(peer::read(&mut ours, &mut input).1, Read::Ended);

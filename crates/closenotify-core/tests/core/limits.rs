@@ -11,10 +11,11 @@ use testkit::certs::TlsVersion;
 
 /// So many tickets of a TLS 1.3 server's, a record each.
 fn tickets(forge: &mut Forge, count: u32) -> Vec<u8> {
-    // Lifetime, age add, an empty nonce, a ticket of one byte, no extensions.
-    let ticket = [&[4, 0, 0, 14, 0, 0, 0, 60, 0, 0, 0, 0, 0][..], &[0, 1, 7, 0, 0]].concat();
-    (0..count).flat_map(|_| forge.record(ContentType::Handshake, &ticket)).collect()
+    (0..count).flat_map(|_| forge.record(ContentType::Handshake, &TICKET)).collect()
 }
+
+/// Lifetime, age add, an empty nonce, a ticket of one byte, no extensions.
+const TICKET: [u8; 18] = [4, 0, 0, 14, 0, 0, 0, 60, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0];
 
 #[test]
 fn records_without_data_are_taken_up_to_the_bound_and_data_starts_the_count_anew() {
@@ -49,6 +50,23 @@ fn one_record_without_data_too_many_ends_both_directions() {
         assert_eq!(ours.sender.write(&[IoSlice::new(b"more")], &mut output), Err(SendError::SessionOver));
         assert_eq!(ours.sender.close(&mut output), ending);
         assert_eq!(forge.open(&output), [(ContentType::Alert, vec![FATAL, 10])]);
+    }
+}
+
+/// A record holds hundreds of tickets, each of which costs a key derivation and a place in the store.
+#[test]
+fn messages_that_share_a_record_count_one_by_one() {
+    for (messages, ended) in [(DATALESS_RECORDS_MAX, false), (DATALESS_RECORDS_MAX + 1, true), (900, true)] {
+        let Met { mut ours, peer, mut input } = peer::meet(TlsVersion::V13, Side::Client);
+        let mut forge = Forge::new(peer);
+        let record = forge.record(ContentType::Handshake, &TICKET.repeat(messages as usize));
+        input.extend_from_slice(&record);
+        let (plaintext, read, owes) = peer::read(&mut ours, &mut input);
+        assert_eq!((plaintext, read), (Vec::new(), if ended { Read::Ended } else { Read::NeedInput }), "{messages}");
+        assert_eq!(peer::pay(&mut ours, owes).is_empty(), !ended, "{messages}: an alert");
+        if ended {
+            assert_eq!(ours.sender.failed(), Some(SentEnding::Alert(AlertDescription::UNEXPECTED_MESSAGE)));
+        }
     }
 }
 
@@ -111,7 +129,7 @@ fn key_updates_are_taken_up_to_32_in_a_row_and_33_are_a_violation() {
     }
 }
 
-/// A peer that asks for KeyUpdates and never reads the answers must not make us hold more and more of them.
+/// A peer that asks for KeyUpdates and never reads the replies must not make us buffer more and more of them.
 #[test]
 fn what_is_owed_is_bounded_though_nobody_takes_it() {
     for side in [Side::Client, Side::Server] {

@@ -62,7 +62,7 @@ struct World {
     written: u64,
     /// What is owed and not taken yet.
     owed: SenderOwes,
-    /// What the last answer of the receiver said.
+    /// What the receiver returned last.
     last: Option<Read>,
     ending: Option<ReceivedEnding>,
 }
@@ -157,7 +157,7 @@ impl World {
                 self.arrived += size as u64;
             }
             Operation::Ended(end) => {
-                // As the doc of the call asks: when a read has said that it needs more.
+                // As documented: after a read has returned NeedInput.
                 while !matches!(self.last, Some(Read::NeedInput | Read::Ended)) {
                     self.read(50_000);
                 }
@@ -189,8 +189,8 @@ impl World {
         let (read, owes) = self.receiver.read(&mut self.input, &mut room);
         let length = size - room.len();
         match read {
-            Read::Data(said) => {
-                assert!(said == length && length > 0);
+            Read::Data(returned) => {
+                assert!(returned == length && length > 0);
                 assert!(buffer[..length] == pattern(self.got, length), "wrong bytes from {} on", self.got);
                 self.got += length as u64;
                 assert!(self.got <= due.plaintext);
@@ -208,7 +208,7 @@ impl World {
                         assert_eq!(
                             self.input.len() as u64,
                             self.arrived - at,
-                            "a byte behind the close_notify is eaten"
+                            "a byte after the close_notify is consumed"
                         );
                     }
                     (ReceivedEnding::Alert(_), Some((Sent::Alert, _))) => {}
@@ -242,7 +242,7 @@ fn lists_of_operations_on_the_halves_hold_to_the_model() {
         let mut world = World::new(version, side);
         for operation in operations {
             let over = matches!(world.ending, Some(ReceivedEnding::Truncated { .. } | ReceivedEnding::Reset));
-            // Nothing arrives behind the transport's end.
+            // Nothing arrives after the transport's end.
             if !(over && matches!(operation, Operation::Arrive(_))) {
                 world.apply(operation);
             }

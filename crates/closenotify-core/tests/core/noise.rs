@@ -39,7 +39,7 @@ fn noise_never_makes_a_clean_end_of_a_part() {
                 2 => drop(bytes.drain(at..(at + 1 + dice.roll(40)).min(bytes.len()))),
                 3 => bytes.insert(at, dice.roll(256) as u8),
                 _ => {
-                    // A record doubled or put in front of the others.
+                    // A record duplicated or moved.
                     let records: Vec<Vec<u8>> = peer::records(&bytes).into_iter().map(<[u8]>::to_vec).collect();
                     let record = records[dice.roll(records.len())].clone();
                     let mut shuffled = records;

@@ -18,7 +18,7 @@ pub(crate) use testkit::plain::{
 pub(crate) struct Met {
     pub(crate) ours: Session,
     pub(crate) peer: Connection,
-    /// What the peer sent behind its handshake.
+    /// What the peer sent after its handshake.
     pub(crate) input: BytesMut,
 }
 

@@ -72,7 +72,7 @@ impl Tls13AeadAlgorithm for Secretive {
     }
 }
 
-/// It shows before any data, and says what to do.
+/// The error comes before any data and names the remedy.
 #[test]
 fn a_provider_that_keeps_its_keys_fails_the_handshake() {
     let configs = Configs::of(TlsVersion::V13);

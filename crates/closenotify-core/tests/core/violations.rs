@@ -1,5 +1,5 @@
-//! What a peer can do wrong after the handshake: the ending says so, and the alert that the peer receives is the one that
-//! the sending half says it has sent.
+//! What a peer can do wrong after the handshake: the ending names it, and the alert that the peer receives is the one that the
+//! sending half reports.
 
 use crate::peer::{self, EACH, FATAL, Forge, Met, Side, WARNING};
 use bytes::BytesMut;
@@ -32,7 +32,7 @@ const FAULTS: [(&str, Fault, u8, u8); 23] = [
     ("a bad KeyUpdate", |forge| handshake(forge, 24, &[2]), 47, 3),
     ("a KeyUpdate too long", |forge| handshake(forge, 24, &[0, 0]), 50, 3),
     (
-        "a KeyUpdate with a message behind it",
+        "a KeyUpdate with a message after it",
         |forge| forge.record(ContentType::Handshake, &[24, 0, 0, 1, 0, 24, 0]),
         10,
         3,
@@ -94,7 +94,7 @@ fn the_alert_that_the_peer_gets_is_the_one_that_the_ending_names() {
     }
 }
 
-/// In TLS 1.3 every alert but two is fatal, whatever its level says (RFC 9846 section 6).
+/// In TLS 1.3 every alert but two is fatal, whatever its level (RFC 9846 section 6).
 #[test]
 fn a_warning_that_tls_1_3_does_not_know_is_the_end() {
     for (version, side) in EACH {
@@ -116,7 +116,7 @@ fn a_warning_that_tls_1_3_does_not_know_is_the_end() {
 /// A sender after a violation: it names the alert, hands it out once, and takes nothing more.
 fn over(mut ours: Session, owes: SenderOwes, forge: &mut Forge, alert: u8, case: &str) {
     let ending = SentEnding::Alert(alert.into());
-    assert_eq!(ours.sender.failed(), None, "{case}: until it is told");
+    assert_eq!(ours.sender.failed(), None, "{case}: before `take_owed`");
     let mut output = peer::pay(&mut ours, owes);
     let mut sender = ours.sender;
     assert_eq!(sender.failed(), Some(ending.clone()), "{case}");

@@ -37,7 +37,7 @@ const ROWS: [Row; 74] = [
     Row::new("32 records of empty data", BOTH, ANY, || vec![record(DATA, &[]); 32], Expect::Close),
     // No clause: as many as BoringSSL, OpenSSL and nginx allow.
     Row::new("33 records of empty data", BOTH, ANY, || vec![record(DATA, &[]); 33], Expect::Alert(10)),
-    // RFC 9846 section 5: sealed it must be. In TLS 1.2 what is not cannot be told from a broken seal.
+    // RFC 9846 section 5: it must be encrypted. In TLS 1.2 plaintext looks like a record that does not decrypt.
     Row::new("a message in plaintext", V13, ANY, || vec![clear(HANDSHAKE, &[24, 0, 0, 1, 0])], Expect::Alert(10)),
     Row::new("a message in plaintext", V12, ANY, || vec![clear(HANDSHAKE, &[0, 0, 0, 0])], Expect::Alert(20)),
     Row::new("an alert in plaintext", V13, ANY, || vec![clear(ALERT, &[FATAL, 40])], Expect::Alert(10)),
@@ -82,7 +82,7 @@ const ROWS: [Row; 74] = [
     Row::new("data inside a KeyUpdate", V13, ANY, || split_update(&[Piece::Data(b"hi".to_vec())]), Expect::Alert(10)),
     Row::new("empty data inside a KeyUpdate", V13, ANY, || split_update(&[record(DATA, &[])]), Expect::Alert(10)),
     Row::new("a close_notify inside a KeyUpdate", V13, ANY, || split_update(&[Piece::CLOSE_NOTIFY]), Expect::Alert(10)),
-    // It gives up: to tell it that it should have done so elsewhere helps nobody.
+    // It ends the session; an alert about the place of its alert would not help.
     Row::new("a fatal alert inside a KeyUpdate", V13, ANY, || split_update(&[Piece::fatal(80)]), Expect::Nothing(80)),
     Row::new("32 KeyUpdates", V13, ANY, || vec![update(false); 32], Expect::Close),
     // No clause: as many as BoringSSL, OpenSSL and nginx allow.

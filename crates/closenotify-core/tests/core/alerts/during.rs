@@ -174,7 +174,7 @@ const SEALED: [Row; 29] = [
     Row::new("half an alert", V13, SERVER, || vec![record(ALERT, &[FATAL])], Expect::Alert(50)),
     Row::new("a fatal alert", V13, SERVER, || vec![record(ALERT, &[FATAL, 48])], Expect::Nothing(48)),
     Row::new("a close_notify", V13, SERVER, || vec![record(ALERT, &[WARNING, 0])], Expect::Nothing(0)),
-    // A peer that has no keys yet says so in plaintext (RFC 9846 section 6).
+    // A peer that has no keys yet sends its alert in plaintext (RFC 9846 section 6).
     Row::new("a fatal alert in plaintext", V13, SERVER, || vec![clear(ALERT, &[FATAL, 48])], Expect::Nothing(48)),
     Row::new(
         "a warning that is an error, in plaintext",
@@ -220,7 +220,7 @@ fn hello_13(extensions: &[&[u8]]) -> Vec<u8> {
 const SCHEMES: &[u8] = &[0, 13, 0, 4, 0, 2, 4, 3];
 const GROUPS: &[u8] = &[0, 10, 0, 4, 0, 2, 0, 29];
 
-/// A ClientHello of this minor version, for a suite that nobody has, with these extensions and, from 1.2 on, the signature
+/// A ClientHello of this minor version, for a suite that does not exist, with these extensions and, from 1.2 on, the signature
 /// schemes and groups that make it complete.
 fn client_hello(minor: u8, extensions: &[u8]) -> Vec<u8> {
     let needed: &[u8] =

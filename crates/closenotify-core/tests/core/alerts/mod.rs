@@ -1,7 +1,7 @@
 //! What a peer gets for each thing that it can do wrong: tables of scripts, driven by a peer that makes a true handshake and
-//! then sends what it is told, over sockets; and of handshakes that are changed on their way.
+//! then sends a script, over sockets; and of handshakes that are changed on their way.
 //!
-//! The clauses are those of RFC 9846, and of RFC 5246 for TLS 1.2. A row that differs from them says why.
+//! The clauses are those of RFC 9846, and of RFC 5246 for TLS 1.2. A row that differs from them has a comment.
 
 mod after;
 mod during;
