@@ -6,6 +6,7 @@ mod agreed;
 mod cancel;
 mod close;
 mod close_on_shutdown;
+mod debug;
 #[cfg(feature = "early-data")]
 mod early;
 #[cfg(feature = "early-data")]
