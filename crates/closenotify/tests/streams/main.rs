@@ -4,6 +4,7 @@
 
 mod agreed;
 mod cancel;
+mod clock;
 mod close;
 mod close_on_shutdown;
 mod debug;
