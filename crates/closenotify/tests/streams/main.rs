@@ -21,6 +21,7 @@ mod lazy;
 mod outbox;
 mod peer;
 mod reading;
+mod refusal;
 mod sockets;
 mod split;
 mod transport_errors;
