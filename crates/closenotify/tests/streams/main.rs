@@ -22,6 +22,7 @@ mod outbox;
 mod peer;
 mod reading;
 mod refusal;
+mod slow_reader;
 mod sockets;
 mod split;
 mod transport_errors;
