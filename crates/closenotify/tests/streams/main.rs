@@ -15,6 +15,7 @@ mod early_openssl;
 mod end_tls;
 mod errors;
 mod faces;
+mod halves;
 mod handshake;
 mod incident;
 mod lazy;
