@@ -26,6 +26,7 @@ mod refusal;
 mod slow_reader;
 mod sockets;
 mod split;
+mod trailing;
 mod transport_errors;
 mod wakers;
 mod writing;
