@@ -310,8 +310,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Early<T> {
             let read = handshake.read_early(&mut flight.input, out);
             handshake.take_output(flight.outbox.flight());
             match read {
-                Ok(EarlyRead::NeedInput) => ready!(self.poll_fill(Side::Reader, cx)),
-                Ok(_data_or_ended) => return Poll::Ready(Ok(())),
+                Ok(EarlyRead::NeedInput) => {
+                    // The client may wait for what is left of our flight.
+                    flight.serve(cx);
+                    ready!(self.poll_fill(Side::Reader, cx));
+                }
+                Ok(_data_or_ended) => {
+                    flight.leave_reader();
+                    return Poll::Ready(Ok(()));
+                }
                 Err(error) => self.refuse(error.into()),
             }
         }

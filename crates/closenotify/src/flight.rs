@@ -91,6 +91,7 @@ impl<T> Flight<T> {
             return Err((error.into(), self.io));
         }
         self.link.leave(Side::Writer);
+        self.link.leave(Side::Reader);
         Ok(Stream {
             io: self.io,
             reading: Reading::new(session.receiver, self.input, truncation, buffer_limit),
@@ -101,6 +102,12 @@ impl<T> Flight<T> {
             stands: false,
             send_queue: None,
         })
+    }
+
+    /// The reader does not wait any more.
+    #[cfg(feature = "early-data")]
+    pub(crate) fn leave_reader(&self) {
+        self.link.leave(Side::Reader);
     }
 
     /// What an end of the transport means; the kernel tells a reset once: when the write met it, the read sees an end that
@@ -126,6 +133,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Flight<T> {
     pub(crate) fn poll_send(&mut self, side: Side, cx: &Context<'_>) -> Poll<()> {
         let Self { io, outbox, link, .. } = self;
         link.poll(side, cx, |cx| outbox.poll_send(io, link, cx)).map(|_noted| ())
+    }
+
+    /// What a reader that waits for input does for the outbox: drains it, and is woken when it can go on with that, whoever
+    /// wrote what is left.
+    #[cfg(feature = "early-data")]
+    pub(crate) fn serve(&mut self, cx: &Context<'_>) {
+        if self.poll_send(Side::Reader, cx).is_ready() {
+            self.link.stand(cx);
+        }
     }
 
     /// Gets more ciphertext.
