@@ -45,6 +45,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AcceptEarly<T> {
     /// # Errors
     ///
     /// As [`TlsAcceptor::accept`](crate::TlsAcceptor::accept). Dropping the future drops the transport.
+    ///
+    /// # Panics
+    ///
+    /// On a Tokio runtime without a clock, when the handshake fails.
     pub async fn lingering(self, bounds: Linger) -> io::Result<EarlyStream<T>> {
         match self.into_fallible().await {
             Ok(stream) => Ok(stream),
@@ -349,6 +353,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Early<T> {
             self.refuse(late);
             return Poll::Ready(Err(error));
         }
+        clock.leave(Side::Writer);
         Poll::Ready(match flight.outbox.failure() {
             Some(error) => Err(error),
             None => Ok(()),
@@ -418,5 +423,6 @@ fn poll_last_word<T: AsyncRead + AsyncWrite + Unpin>(
     if flight.poll_send(side, cx).is_pending() {
         ready!(poll_late(flight, clock, side, cx));
     }
+    clock.leave(side);
     Poll::Ready(())
 }

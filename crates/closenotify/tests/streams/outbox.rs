@@ -238,3 +238,33 @@ fn a_reader_of_early_data_sends_what_is_left() {
         }
     });
 }
+
+/// A flush that has waited leaves no waker behind, in the clock either.
+#[cfg(feature = "early-data")]
+#[test]
+fn a_flush_of_early_answers_that_is_done_is_not_woken_by_the_deadline() {
+    use closenotify::TlsAcceptor;
+    use rustls::{ClientConnection, Connection};
+    use std::io::Write as _;
+    use std::pin::pin;
+    use std::sync::Arc;
+
+    by_hand(|| {
+        let (server, client) = testkit::tickets::early_configs(100_000);
+        let mut client = ClientConnection::new(Arc::new(client), "localhost".try_into().unwrap()).unwrap();
+        client.early_data().unwrap().write_all(b"hello").unwrap();
+        let mut client: Connection = client.into();
+        let (wire, handle) = peer::Wire::new();
+        handle.push_data(peer::output_of(&mut client));
+        let waker = CountingWaker::new();
+        let mut accept = pin!(TlsAcceptor::from(Arc::new(server)).accept_early(wire));
+        let Poll::Ready(Ok(mut early)) = waker.poll(accept.as_mut()) else { panic!("the early data is there") };
+        handle.push_write(WriteStep::Pending);
+        assert_eq!(done(write(&waker, &mut early, b"answer")), 6);
+        assert!(peer::flush(&waker, &mut early).is_pending());
+        handle.release_write();
+        assert_eq!(waker.take_wakes(), 1);
+        done(peer::flush(&waker, &mut early));
+        assert_eq!(waker.live(), 0);
+    });
+}
