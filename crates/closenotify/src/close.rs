@@ -26,7 +26,8 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 /// [`set_send_queue`](crate::TlsStream::set_send_queue). So a peer that reads slowly from a large kernel buffer gets
 /// everything: while its send queue shrinks, neither `idle` nor `time` ends the close. When the queue is seen to be empty,
 /// `time` begins anew, for the peer to read what its own kernel holds. A peer that stops reading is given up when a full
-/// `idle` has passed in which nothing left the queue.
+/// `idle`, or a full `time` where that is less, has passed in which nothing left the queue. To end a close at a fixed time
+/// whatever the peer takes, wrap it in [`tokio::time::timeout`]: dropping it drops the stream.
 ///
 /// ```
 /// use closenotify::Linger;
@@ -164,7 +165,7 @@ impl Bound {
                 // It is delivered, or the peer takes no more of it, or nobody can tell.
                 _ => return Poll::Ready(()),
             }
-            let idle = after(self.linger.idle);
+            let idle = after(self.linger.idle.min(self.linger.time));
             self.last = if self.queue == Some(0) { after(self.linger.time) } else { self.last.max(idle) };
             self.sleep.as_mut().reset(self.last.min(idle));
         }

@@ -157,6 +157,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connect<T> {
     /// # Errors
     ///
     /// As [`TlsConnector::connect`]. Dropping the future drops the transport.
+    ///
+    /// # Panics
+    ///
+    /// On a Tokio runtime without a clock, when the handshake fails.
     pub async fn lingering(self, bounds: Linger) -> io::Result<TlsStream<T>> {
         match self.into_fallible().await {
             Ok(stream) => Ok(stream),

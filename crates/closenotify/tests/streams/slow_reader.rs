@@ -170,6 +170,19 @@ async fn an_empty_and_an_unknown_queue_change_nothing() {
     }
 }
 
+/// Whoever sets a short time gets it back when nothing is taken.
+#[tokio::test(start_paused = true)]
+async fn a_time_shorter_than_the_idle_time_holds_for_a_queue_that_stands_still() {
+    for time in [Duration::ZERO, Duration::from_secs(1)] {
+        let Slow { stream, handle, .. } = meet(50);
+        let start = Instant::now();
+        let ended = stream.close(Linger { time, ..BOUNDS }).await;
+        assert_eq!(ended.sent, SentEnding::CloseNotify);
+        assert_eq!(start.elapsed(), 2 * time);
+        assert!(handle.is_shut_down());
+    }
+}
+
 /// A real socket, whose peer has a small receive buffer and reads a piece every idle time of a clock that only the test moves.
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
