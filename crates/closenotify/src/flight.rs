@@ -146,12 +146,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Flight<T> {
 
     /// Gets more ciphertext.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Filled> {
-        if self.input.capacity() == 0 {
-            self.input = buffers::take(buffers::RECORD_MAX);
+        if self.input.capacity() < buffers::RECORD_MAX {
+            let mut input = buffers::take(buffers::RECORD_MAX);
+            input.extend_from_slice(&self.input);
+            self.input = input;
         } else if self.input.len() == self.input.capacity() {
             self.input.reserve(INPUT_STEP);
         }
-        Poll::Ready(match ready!(poll_read_buf(&mut self.io, cx, &mut self.input)) {
+        let polled = poll_read_buf(&mut self.io, cx, &mut self.input);
+        if polled.is_pending() {
+            // A peer that is silent, or nearly so, costs no buffer.
+            buffers::rest(&mut self.input);
+        }
+        Poll::Ready(match ready!(polled) {
             Ok(0) => Filled::Ended(TransportEnd::Eof, None),
             Ok(_) => Filled::More,
             Err(error) => Filled::Ended(error.kind().into(), Some(error)),
