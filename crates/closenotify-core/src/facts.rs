@@ -3,11 +3,12 @@
 use crate::reason::suite_name;
 use rustls::pki_types::CertificateDer;
 use rustls::{CipherSuite, ProtocolVersion};
+use std::fmt;
 
 /// What the handshake negotiated.
 ///
 /// Methods that rustls' connections also have use the same names.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SessionFacts {
     pub(crate) version: ProtocolVersion,
     pub(crate) cipher_suite: CipherSuite,
@@ -83,5 +84,20 @@ impl SessionFacts {
     /// At a server whose handshake is not complete, it is how many bytes have arrived so far.
     pub fn early_data(&self) -> Option<u64> {
         self.early_data
+    }
+}
+
+/// Certificates are many bytes, and a log wants none of them: their number.
+impl fmt::Debug for SessionFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionFacts")
+            .field("version", &format_args!("{}", self.version_name()))
+            .field("cipher_suite", &format_args!("{}", self.cipher_suite_name()))
+            .field("alpn", &self.alpn.as_deref().map(|alpn| alpn.escape_ascii().to_string()))
+            .field("server_name", &self.server_name)
+            .field("peer_certificates", &self.peer_certificates.len())
+            .field("resumed", &self.resumed)
+            .field("early_data", &self.early_data)
+            .finish()
     }
 }

@@ -74,7 +74,7 @@ async fn slow() -> &'static str {
 }
 
 async fn session(tcp: TcpStream, peer: SocketAddr, acceptor: TlsAcceptor, router: Router, watcher: Watcher) {
-    let stream = match acceptor.accept(tcp).await {
+    let stream = match acceptor.accept(tcp).lingering(Linger::default()).await {
         Ok(stream) => stream,
         Err(error) => return println!("{peer}: no session: {error}"),
     };

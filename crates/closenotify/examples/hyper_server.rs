@@ -74,7 +74,7 @@ async fn session(tcp: TcpStream, acceptor: TlsAcceptor, watcher: Watcher) {
 }
 
 async fn serve(tcp: TcpStream, acceptor: TlsAcceptor, watcher: Watcher) -> std::io::Result<Ended> {
-    let stream = acceptor.accept(tcp).await?; // has a deadline of 10 s
+    let stream = acceptor.accept(tcp).lingering(Linger::default()).await?; // has a deadline of 10 s
     let (io, ended) = stream.close_on_shutdown(Linger::default());
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().half_close(true);

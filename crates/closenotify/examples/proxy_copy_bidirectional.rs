@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn session(tcp: TcpStream, acceptor: TlsAcceptor, mut upstream: TcpStream) -> io::Result<Ended> {
-    let mut client = acceptor.accept(tcp).await?;
+    let mut client = acceptor.accept(tcp).lingering(Linger::default()).await?;
     #[expect(clippy::disallowed_methods, reason = "this shows what it does")]
     let copied = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
     match copied {

@@ -28,7 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// # async fn serve(config: std::sync::Arc<rustls::ServerConfig>, listener: TcpListener) -> std::io::Result<()> {
 /// let acceptor = TlsAcceptor::from(config);
 /// let (tcp, _peer) = listener.accept().await?;
-/// // A client that is refused gets to know why: the alert is not destroyed by a reset.
+/// // A refused client gets the alert that says why: no reset destroys it.
 /// let stream = acceptor.accept(tcp).lingering(Linger::default()).await?;
 /// # Ok(())
 /// # }
@@ -40,20 +40,19 @@ pub struct TlsAcceptor {
 }
 
 impl TlsAcceptor {
-    /// Sets how long a handshake may take, its alert included, or switches the timeout off with `None`.
+    /// Sets the timeout of handshakes, which covers the alert of a failed one. `None` switches it off.
     ///
-    /// When not set it is 10 seconds on a Tokio runtime that has a clock (`enable_time`), and there is none on a runtime
-    /// without or outside of any. A timeout that is set needs the clock: without it the handshake fails with
-    /// [`HandshakeError::NoClock`](crate::HandshakeError::NoClock). Tokio does not tell whether it has one other than by a
-    /// panic, which is caught: where panics abort the process, or its message on standard error is not wanted, switch the
-    /// timeout off.
+    /// The default is 10 seconds on a Tokio runtime with a clock (`enable_time`), and no timeout on a runtime without a clock or
+    /// outside any runtime. If you set a timeout and there is no clock, the handshake fails with
+    /// [`HandshakeError::NoClock`](crate::HandshakeError::NoClock). A runtime without a clock shows only by a panic in Tokio, which
+    /// is caught. If panics abort your process, or to avoid the panic message on standard error, switch the timeout off.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.settings.handshake_timeout = timeout.into().into();
         self
     }
 
-    /// Sets how a missing close_notify is reported by the streams made here: as an error when not set.
+    /// Sets how a missing close_notify is reported by the streams made here: as an error by default.
     #[must_use]
     pub fn truncation(mut self, truncation: Truncation) -> Self {
         self.settings.truncation = truncation;
@@ -61,7 +60,7 @@ impl TlsAcceptor {
     }
 
     /// Sets how many bytes a session made here holds in each direction. The default is 64 KiB; less than 16 KiB counts as
-    /// 16 KiB, more than 64 KiB as 64 KiB. [Memory](crate#memory) says of which buffers.
+    /// 16 KiB, more than 64 KiB as 64 KiB. [Memory](crate#memory) lists the buffers.
     #[must_use]
     pub fn buffer_limit(mut self, bytes: usize) -> Self {
         self.settings.buffer_limit = BufferLimit::new(bytes);
@@ -81,7 +80,7 @@ impl TlsAcceptor {
     /// # Errors
     ///
     /// The future returns an [`io::Error`]: the transport's own, or one whose source is a
-    /// [`HandshakeError`](crate::HandshakeError). An alert that says why was sent in that case, if the peer took it.
+    /// [`HandshakeError`](crate::HandshakeError). An alert was sent before, if the transport took it.
     pub fn accept<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: T) -> Accept<T> {
         Accept(Some(Handshaking::new(stream, Role::Server, Handshake::server(self.setup.clone()), self.settings)))
     }
@@ -141,17 +140,20 @@ impl fmt::Debug for TlsAcceptor {
 pub struct Accept<T>(pub(crate) Option<Handshaking<T>>);
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Accept<T> {
-    /// The same handshake, which gives the transport back when it fails.
+    /// The same handshake, which returns the transport when it fails.
     pub fn into_fallible(self) -> Fallible<Self> {
         Fallible(self)
     }
 
-    /// The same handshake, which [lingers](linger()) over the transport when it fails, so that the alert arrives, and returns
-    /// the error after that.
+    /// The same handshake. If it fails, it [lingers](linger()) before it returns the error, so that the alert arrives.
     ///
     /// # Errors
     ///
     /// As [`TlsAcceptor::accept`]. Dropping the future drops the transport.
+    ///
+    /// # Panics
+    ///
+    /// On a Tokio runtime without a clock, when the handshake fails.
     pub async fn lingering(self, bounds: Linger) -> io::Result<TlsStream<T>> {
         match self.into_fallible().await {
             Ok(stream) => Ok(stream),

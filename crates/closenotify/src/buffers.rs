@@ -58,6 +58,14 @@ pub(crate) fn give(mut buffer: BytesMut) {
     });
 }
 
+/// Gives the buffer of an input back while nothing arrives. The beginning of a record is kept in a buffer of its own size.
+pub(crate) fn rest(input: &mut BytesMut) {
+    if input.len() <= KEPT_AT_REST && input.capacity() > KEPT_AT_REST {
+        let kept = BytesMut::from(&input[..]);
+        give(std::mem::replace(input, kept));
+    }
+}
+
 thread_local! {
     static POOL: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
@@ -68,6 +76,9 @@ const POOLED_MAX: usize = MOST;
 
 /// The longest record: header and ciphertext (RFC 5246 section 6.2.3), in bytes.
 pub(crate) const RECORD_MAX: usize = 5 + (1 << 14) + 2048;
+
+/// Up to this many bytes of a record's beginning are moved to a buffer of their own size while the rest is awaited.
+const KEPT_AT_REST: usize = 4096;
 
 /// How much is read at a time to be discarded, in bytes.
 pub(crate) const SCRAP: usize = 16 * 1024;

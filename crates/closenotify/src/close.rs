@@ -18,15 +18,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-/// The bounds of a close: how long it waits without progress, how long in all, and how many of the peer's bytes it reads and
-/// discards meanwhile. Whichever is reached first ends it.
+/// The limits of a close: how long it waits without progress, how long in total, and how many of the peer's bytes it reads and
+/// discards. The first limit that is reached ends it.
 ///
-/// Progress is what the peer takes: bytes that the transport takes or gives, and where the send queue of the transport can
-/// be seen, bytes that leave it. It can be seen for Tokio's `TcpStream` and `UnixStream` on Linux, and for other transports by
-/// [`set_send_queue`](crate::TlsStream::set_send_queue). So a peer that reads slowly from a large kernel buffer gets
-/// everything: while its send queue shrinks, neither `idle` nor `time` ends the close. When the queue is seen to be empty,
-/// `time` begins anew, for the peer to read what its own kernel holds. A peer that stops reading is given up when a full
-/// `idle` has passed in which nothing left the queue.
+/// Progress is a byte that the transport accepts or delivers. Where the size of the transport's send queue is known, progress is
+/// also a byte that leaves the queue: for Tokio's `TcpStream` and `UnixStream` on Linux, and for other transports after
+/// [`set_send_queue`](crate::TlsStream::set_send_queue). A peer that reads slowly from a large kernel buffer thus gets
+/// everything: while the queue shrinks, neither `idle` nor `time` ends the close. Once the queue is seen empty, `time` starts
+/// again, so that the peer can read what its own kernel holds. A peer that stops reading is given up after a full `idle` (or
+/// `time`, if that is less) in which nothing left the queue. To end a close at a fixed time in any case, wrap it in
+/// [`tokio::time::timeout`]: dropping the close drops the stream.
 ///
 /// ```
 /// use closenotify::Linger;
@@ -36,7 +37,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 /// assert_eq!(patient.bytes, 16 * 1024 * 1024);
 /// ```
 ///
-/// It is not `#[non_exhaustive]`, so that it can be written like that.
+/// It is not `#[non_exhaustive]`, so that this struct expression works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Linger {
     /// Without progress, at most; 5 seconds by default.
@@ -92,8 +93,8 @@ pub(crate) async fn close<T: AsyncRead + AsyncWrite + Unpin + 'static>(mut strea
 /// Ends the sending direction of a transport, then reads on and discards until the peer has ended too, within `bounds`, and
 /// drops it. Returns how many bytes were discarded.
 ///
-/// For a transport that a failed handshake gave back ([`Fallible`](crate::Fallible)): a socket that is dropped over unread
-/// data is reset by its kernel, and the reset may destroy the alert that says why.
+/// For a transport that a failed handshake returned ([`Fallible`](crate::Fallible)): the kernel resets a socket that is closed
+/// with unread data, and the reset may destroy the alert.
 ///
 /// Dropping the future drops the transport.
 ///
@@ -164,7 +165,7 @@ impl Bound {
                 // It is delivered, or the peer takes no more of it, or nobody can tell.
                 _ => return Poll::Ready(()),
             }
-            let idle = after(self.linger.idle);
+            let idle = after(self.linger.idle.min(self.linger.time));
             self.last = if self.queue == Some(0) { after(self.linger.time) } else { self.last.max(idle) };
             self.sleep.as_mut().reset(self.last.min(idle));
         }

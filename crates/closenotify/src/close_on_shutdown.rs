@@ -1,7 +1,7 @@
-//! A stream for libraries that take over their transport and let it go by `poll_shutdown` and a drop, as hyper, h2 and axum
-//! do: its shutdown is a complete [`close`](crate::TlsStream::close), and a future outside of the library returns how it ended.
+//! A stream for libraries that own their transport and end it with `poll_shutdown` and a drop, as hyper, h2 and axum do. Its
+//! shutdown is a complete [`close`](crate::TlsStream::close), and a future outside the library returns how the session ended.
 //!
-//! It is not for protocols with a half-close: whoever shuts it down has stopped reading.
+//! It is not for protocols with a half-close: after a shutdown nothing more is read.
 
 use crate::close::{Closing, Ended, Linger, give_up};
 use crate::error::WriteError;
@@ -16,23 +16,23 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-/// A TLS stream whose shutdown is a complete close: made by [`close_on_shutdown`](crate::TlsStream::close_on_shutdown).
+/// A TLS stream whose shutdown is a complete close, made by [`close_on_shutdown`](crate::TlsStream::close_on_shutdown).
 ///
 /// Shutting it down flushes, sends `close_notify`, ends the transport's sending direction, and reads on and discards until
-/// the peer has ended too, all within the [`Linger`] that it was made with. It fails only when the sending half did, or
-/// the end of the transport's sending direction after it: a peer that does not end properly shows in the [`Ended`].
+/// the peer has ended too, all within the [`Linger`] that it was made with. It fails only if the sending half or the end of the
+/// transport's sending direction fails. How the peer ended is in the [`Ended`].
 ///
-/// Dropping it before its shutdown has returned is an abort, as for any stream: a library that fails in the middle of a
-/// message leaves a message that the peer can tell is unfinished.
+/// Dropping it before its shutdown has returned is an abort, as for any stream: if a library fails in the middle of a message, the
+/// peer can tell that the message is unfinished.
 pub struct CloseOnShutdown<T> {
     stream: Stream<T>,
     linger: Linger,
     closing: Option<Closing>,
     /// What the shutdown has returned.
     closed: Option<Closed>,
-    /// Who waits in a read. The close reads with a waker of its own.
+    /// The waker of a pending read. The close reads with the waker of the shutdown.
     reader: Option<Waker>,
-    /// `None` when it was used.
+    /// `None` once it was used.
     tell: Option<oneshot::Sender<Ended>>,
 }
 
@@ -41,7 +41,7 @@ enum Closed {
     Failed(Failure),
 }
 
-/// Returns how the session of a [`CloseOnShutdown`] ended, as soon as it has: when its shutdown returns, or it is dropped.
+/// A future that returns how the session of a [`CloseOnShutdown`] ended: when its shutdown returns, or when it is dropped.
 ///
 /// Dropping it changes nothing.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl<T> CloseOnShutdown<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for CloseOnShutdown<T> {
-    /// During a shutdown it waits for that, and then returns the end. The shutdown must be polled on for it.
+    /// During a shutdown it waits until that is done, which someone must keep polling, and then returns the end.
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = match this.closing {
@@ -110,7 +110,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> AsyncWrite for CloseOnShutdown
             let ended = ready!(closing.poll(&mut this.stream, cx));
             let failed = closing.failed();
             this.closing = None;
-            // The one who shuts down knows it without being woken.
+            // The task that shuts down is running already.
             if let Some(reader) = this.reader.take().filter(|reader| !reader.will_wake(cx.waker())) {
                 reader.wake();
             }
@@ -118,7 +118,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> AsyncWrite for CloseOnShutdown
                 (SentEnding::TimedOut(_), _) => {
                     Closed::Failed(Failure::new(WriteError::TimedOut(Deadline::Close).io()))
                 }
-                // Also where the alert was sent, and the transport failed after it: whether it arrives nobody knows.
+                // Also if the transport failed after the alert was sent: it may not have arrived.
                 (SentEnding::Failed(_) | SentEnding::CloseNotify, Some(error)) => {
                     Closed::Failed(Failure::new(failure::like(&error)))
                 }
@@ -155,7 +155,7 @@ impl Future for WhenEnded {
     type Output = Ended;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
-        // Its stream tells it at the latest when it is dropped.
-        Pin::new(&mut self.0).poll(cx).map(|ended| ended.expect("a stream that goes tells how it ended"))
+        // The stream sends it when it is dropped, at the latest.
+        Pin::new(&mut self.0).poll(cx).map(|ended| ended.expect("a dropped stream sends how it ended"))
     }
 }

@@ -1,7 +1,6 @@
-//! Traits of other crates, each implemented for our streams under a feature that is named as the crate.
+//! Traits of other crates, implemented for our streams. Each has a feature with the name of its crate, off by default.
 //!
-//! A user cannot implement a foreign trait for a foreign type, so without these each of them would write the same newtype.
-//! All are off by default.
+//! Rust does not let users implement a foreign trait for a foreign type. Without these they would all write the same newtype.
 
 #[cfg(feature = "hyper-util")]
 mod hyper_util;

@@ -41,15 +41,15 @@ pub struct TlsConnector {
 
 impl TlsConnector {
     /// Sets how long a handshake may take, its alert included, or switches the timeout off with `None`, as
-    /// [`TlsAcceptor::handshake_timeout`](crate::TlsAcceptor::handshake_timeout) does: 10 seconds when not set, where the
-    /// Tokio runtime has a clock.
+    /// [`TlsAcceptor::handshake_timeout`](crate::TlsAcceptor::handshake_timeout) does. The default is 10 seconds, if the Tokio
+    /// runtime has a clock.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.settings.handshake_timeout = timeout.into().into();
         self
     }
 
-    /// Sets how a missing close_notify is reported by the streams made here: as an error when not set.
+    /// Sets how a missing close_notify is reported by the streams made here: as an error by default.
     #[must_use]
     pub fn truncation(mut self, truncation: Truncation) -> Self {
         self.settings.truncation = truncation;
@@ -57,7 +57,7 @@ impl TlsConnector {
     }
 
     /// Sets how many bytes a session made here holds in each direction. The default is 64 KiB; less than 16 KiB counts as
-    /// 16 KiB, more than 64 KiB as 64 KiB. [Memory](crate#memory) says of which buffers.
+    /// 16 KiB, more than 64 KiB as 64 KiB. [Memory](crate#memory) lists the buffers.
     #[must_use]
     pub fn buffer_limit(mut self, bytes: usize) -> Self {
         self.settings.buffer_limit = BufferLimit::new(bytes);
@@ -84,7 +84,7 @@ impl TlsConnector {
     /// # Errors
     ///
     /// The future returns an [`io::Error`]: the transport's own, or one whose source is a
-    /// [`HandshakeError`](crate::HandshakeError). An alert that says why was sent in that case, if the peer took it.
+    /// [`HandshakeError`](crate::HandshakeError). An alert was sent before, if the transport took it.
     pub fn connect<T: AsyncRead + AsyncWrite + Unpin>(&self, domain: ServerName<'static>, stream: T) -> Connect<T> {
         let handshake = Handshake::client(self.setup.clone(), domain);
         Connect(Some(Handshaking::new(stream, Role::Client, handshake, self.settings)))
@@ -146,17 +146,20 @@ impl fmt::Debug for TlsConnector {
 pub struct Connect<T>(Option<Handshaking<T>>);
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Connect<T> {
-    /// The same handshake, which gives the transport back when it fails.
+    /// The same handshake, which returns the transport when it fails.
     pub fn into_fallible(self) -> Fallible<Self> {
         Fallible(self)
     }
 
-    /// The same handshake, which [lingers](linger()) over the transport when it fails, so that the alert arrives, and returns
-    /// the error after that.
+    /// The same handshake. If it fails, it [lingers](linger()) before it returns the error, so that the alert arrives.
     ///
     /// # Errors
     ///
     /// As [`TlsConnector::connect`]. Dropping the future drops the transport.
+    ///
+    /// # Panics
+    ///
+    /// On a Tokio runtime without a clock, when the handshake fails.
     pub async fn lingering(self, bounds: Linger) -> io::Result<TlsStream<T>> {
         match self.into_fallible().await {
             Ok(stream) => Ok(stream),

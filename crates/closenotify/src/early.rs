@@ -34,17 +34,20 @@ impl<T> AcceptEarly<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> AcceptEarly<T> {
-    /// The same handshake, which gives the transport back when it fails.
+    /// The same handshake, which returns the transport when it fails.
     pub fn into_fallible(self) -> Fallible<Self> {
         Fallible(self)
     }
 
-    /// The same handshake, which [lingers](linger()) over the transport when it fails, so that the alert arrives, and returns
-    /// the error after that.
+    /// The same handshake. If it fails, it [lingers](linger()) before it returns the error, so that the alert arrives.
     ///
     /// # Errors
     ///
     /// As [`TlsAcceptor::accept`](crate::TlsAcceptor::accept). Dropping the future drops the transport.
+    ///
+    /// # Panics
+    ///
+    /// On a Tokio runtime without a clock, when the handshake fails.
     pub async fn lingering(self, bounds: Linger) -> io::Result<EarlyStream<T>> {
         match self.into_fallible().await {
             Ok(stream) => Ok(stream),
@@ -88,13 +91,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Fallible<AcceptEarly<T>> {
     }
 }
 
-/// A session whose client has perhaps not finished yet: its early data can be read, and answered.
+/// A session whose client may not have finished the handshake yet. Early data can be read, and responded to.
 ///
-/// **What is read here can be a replay.** Somebody who recorded a client's first flight can send it again, and this stream then
-/// delivers what the client sent at another time. Act on it only where doing so twice does no harm: a GET without side
-/// effects, yes; a payment, no. When [`finish`](Self::finish) has returned, the client was there: what had arrived early and was
-/// not read here is no replay any more, and is delivered first by the session's own stream. So a server that is in doubt reads
-/// nothing here, and finishes.
+/// **What is read here can be a replay.** Anyone who recorded a client's first flight can send it again, and this stream then
+/// delivers what the client sent at another time. Act on it only if doing so twice does no harm: a GET without side effects, but
+/// not a payment. Once [`finish`](Self::finish) has returned, the client was live: early data that was not read here is no replay,
+/// and the session's stream delivers it first. So a server that is in doubt reads nothing here, and finishes.
 ///
 /// - A read returns the end (no bytes) when the client has finished the handshake, which a replay cannot. That is the end of the
 ///   early data, not of the session, which continues after `finish`. Where no early data came, or none was accepted, it returns
@@ -121,7 +123,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Fallible<AcceptEarly<T>> {
 /// // Until the request is complete by its own framing: its end comes a round trip later.
 /// while !request.ends_with(b"\r\n\r\n") && early.read_buf(&mut request).await? > 0 {}
 /// if request.starts_with(b"GET /weather ") {
-///     early.write_all(b"what it gets as often as it asks").await?;
+///     early.write_all(b"the same for every request").await?;
 ///     early.flush().await?;
 /// }
 /// let stream = early.finish().await?; // from here on nothing is a replay
@@ -310,8 +312,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Early<T> {
             let read = handshake.read_early(&mut flight.input, out);
             handshake.take_output(flight.outbox.flight());
             match read {
-                Ok(EarlyRead::NeedInput) => ready!(self.poll_fill(Side::Reader, cx)),
-                Ok(_data_or_ended) => return Poll::Ready(Ok(())),
+                Ok(EarlyRead::NeedInput) => {
+                    // The client may wait for what is left of our flight.
+                    flight.serve(cx);
+                    ready!(self.poll_fill(Side::Reader, cx));
+                }
+                Ok(_data_or_ended) => {
+                    flight.leave_reader();
+                    return Poll::Ready(Ok(()));
+                }
                 Err(error) => self.refuse(error.into()),
             }
         }
@@ -342,6 +351,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Early<T> {
             self.refuse(late);
             return Poll::Ready(Err(error));
         }
+        clock.leave(Side::Writer);
         Poll::Ready(match flight.outbox.failure() {
             Some(error) => Err(error),
             None => Ok(()),
@@ -411,5 +421,6 @@ fn poll_last_word<T: AsyncRead + AsyncWrite + Unpin>(
     if flight.poll_send(side, cx).is_pending() {
         ready!(poll_late(flight, clock, side, cx));
     }
+    clock.leave(side);
     Poll::Ready(())
 }

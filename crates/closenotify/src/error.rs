@@ -1,20 +1,19 @@
 //! The errors of reading and writing, typed, and the one table from them to [`io::ErrorKind`].
 //!
-//! They travel inside an [`io::Error`], since that is what the traits return, and that one often inside the error of another
-//! library. [`ReadError::find`] and [`WriteError::find`] get them out again, and [`is_truncation`] and its like answer the
-//! common questions, so that nobody matches on strings. An error of the transport is none of these: it is returned as it is.
+//! The traits of Tokio return an [`io::Error`], so these travel inside one, and often inside the error of another library.
+//! [`ReadError::find`] and [`WriteError::find`] return them, and [`is_truncation`] and its siblings cover the common cases, so
+//! that nobody matches on strings. An error of the transport is none of these: it is returned as it is.
 
 use closenotify_core::{Deadline, ReceivedEnding, SendError, find_source};
 use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// Whether `error` is, or comes from, a read that found the connection ended without `close_notify`: what was read may not
-/// be everything.
+/// Whether `error` is, or comes from, a read that found the connection ended without `close_notify`: data may be missing.
 ///
-/// It takes an [`io::Error`], and any other that has one among its sources, as those of hyper and reqwest have. It does not
-/// look at the error's kind: `UnexpectedEof` is also what [`read_exact`](tokio::io::AsyncReadExt::read_exact) returns at a
-/// clean end, and a handshake that was cut off is a [`HandshakeError`], with no session to be truncated.
+/// Pass an [`io::Error`], or any error with one among its sources, such as those of hyper and reqwest. The kind is not enough:
+/// [`read_exact`](tokio::io::AsyncReadExt::read_exact) also returns `UnexpectedEof` at a clean end, and a handshake that ends
+/// early is a [`HandshakeError`](crate::HandshakeError), with no session to be truncated.
 ///
 /// Whether it matters depends on your protocol's framing: see the page [`ending`](crate::ending).
 ///
@@ -34,8 +33,8 @@ pub fn is_truncation(error: &(dyn Error + 'static)) -> bool {
     matches!(ReadError::find(error).map(ReadError::ending), Some(ReceivedEnding::Truncated { .. }))
 }
 
-/// Whether `error` is, or comes from, a read, a write or a handshake that found the connection reset by the peer. What the
-/// peer had sent before may be lost with it.
+/// Whether `error` is, or comes from, a read, a write or a handshake that found the connection reset by the peer. A reset may
+/// destroy what the peer sent before it.
 ///
 /// The transport's own error is returned as it is, so this looks for an [`io::Error`] of the kind `ConnectionReset` among the
 /// sources.
@@ -55,21 +54,21 @@ pub fn is_reset(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// Whether `error` is, or comes from, a write after our own end of the sending half: a mistake of the program's, where any
-/// other `BrokenPipe` is the connection's.
+/// Whether `error` is, or comes from, a write after we ended the sending half. That is a bug in the program; any other
+/// `BrokenPipe` comes from the connection.
 pub fn is_write_after_close(error: &(dyn Error + 'static)) -> bool {
     WriteError::find(error) == Some(&WriteError::AfterClose)
 }
 
-/// Why a read failed: the ending of the receiving half, which is not one that the reader takes for a clean end.
+/// Why a read failed: the receiving half ended, and not with a clean end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReadError {
     ending: ReceivedEnding,
 }
 
 impl ReadError {
-    /// The read error that `error` is, or that is among its sources, at any depth: in the [`io::Error`] of a read as well as
-    /// in the error of a library that wraps it.
+    /// Finds a read error: `error` itself or one of its sources, at any depth. It works for the [`io::Error`] of a read and for
+    /// the error of a library that wraps it.
     ///
     /// ```
     /// # fn see(error: &hyper::Error) {
@@ -91,7 +90,7 @@ impl ReadError {
 
     pub(crate) fn io(ending: &ReceivedEnding) -> io::Error {
         let kind = match ending {
-            // A clean end is no error; the arm is for a caller that asks all the same.
+            // Not an error; only to be exhaustive.
             ReceivedEnding::CloseNotify | ReceivedEnding::Abandoned => io::ErrorKind::Other,
             ReceivedEnding::Truncated { .. } => io::ErrorKind::UnexpectedEof,
             ReceivedEnding::Reset => io::ErrorKind::ConnectionReset,
@@ -124,11 +123,11 @@ impl Error for ReadError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// The sending half was closed before: nothing may follow a close_notify.
+    /// The sending half is closed: nothing may follow a close_notify.
     AfterClose,
     /// The session cannot send.
     Send(SendError),
-    /// The transport took no byte of a write, which would never end.
+    /// The transport accepted no byte of a write.
     Zero,
     /// The transport reported that it took more than it was given.
     Overcount {
@@ -137,12 +136,12 @@ pub enum WriteError {
         /// How many it reported.
         reported: usize,
     },
-    /// A deadline of ours passed before the end was sent: a shutdown of [`CloseOnShutdown`](crate::CloseOnShutdown).
+    /// A deadline of ours passed before the close_notify was sent: in a shutdown of [`CloseOnShutdown`](crate::CloseOnShutdown).
     TimedOut(Deadline),
 }
 
 impl WriteError {
-    /// The write error that `error` is, or that is among its sources, at any depth, as [`ReadError::find`] does it.
+    /// Finds a write error, as [`ReadError::find`] finds a read error.
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         find_source(error)
     }
@@ -170,9 +169,12 @@ impl fmt::Display for WriteError {
                 f.write_str("the sending half is closed: nothing can be written after its close_notify")
             }
             Self::Send(error) => error.fmt(f),
-            Self::Zero => f.write_str("the transport took no byte of a write"),
+            Self::Zero => f.write_str("the transport accepted no byte of a write"),
             Self::Overcount { given, reported } => {
-                write!(f, "the transport is broken: it reported {reported} bytes written of {given} that it was given")
+                write!(
+                    f,
+                    "the transport is broken: it was given {given} bytes to write and reported {reported} written"
+                )
             }
             Self::TimedOut(deadline) => write!(f, "{deadline} passed before the close_notify was sent"),
         }

@@ -91,6 +91,7 @@ impl<T> Flight<T> {
             return Err((error.into(), self.io));
         }
         self.link.leave(Side::Writer);
+        self.link.leave(Side::Reader);
         Ok(Stream {
             io: self.io,
             reading: Reading::new(session.receiver, self.input, truncation, buffer_limit),
@@ -101,6 +102,12 @@ impl<T> Flight<T> {
             stands: false,
             send_queue: None,
         })
+    }
+
+    /// The reader does not wait any more.
+    #[cfg(feature = "early-data")]
+    pub(crate) fn leave_reader(&self) {
+        self.link.leave(Side::Reader);
     }
 
     /// What an end of the transport means; the kernel tells a reset once: when the write met it, the read sees an end that
@@ -128,14 +135,30 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Flight<T> {
         link.poll(side, cx, |cx| outbox.poll_send(io, link, cx)).map(|_noted| ())
     }
 
+    /// What a reader that waits for input does for the outbox: drains it, and is woken when it can go on with that, whoever
+    /// wrote what is left.
+    #[cfg(feature = "early-data")]
+    pub(crate) fn serve(&mut self, cx: &Context<'_>) {
+        if self.poll_send(Side::Reader, cx).is_ready() {
+            self.link.stand(cx);
+        }
+    }
+
     /// Gets more ciphertext.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Filled> {
-        if self.input.capacity() == 0 {
-            self.input = buffers::take(buffers::RECORD_MAX);
+        if self.input.capacity() < buffers::RECORD_MAX {
+            let mut input = buffers::take(buffers::RECORD_MAX);
+            input.extend_from_slice(&self.input);
+            self.input = input;
         } else if self.input.len() == self.input.capacity() {
             self.input.reserve(INPUT_STEP);
         }
-        Poll::Ready(match ready!(poll_read_buf(&mut self.io, cx, &mut self.input)) {
+        let polled = poll_read_buf(&mut self.io, cx, &mut self.input);
+        if polled.is_pending() {
+            // A peer that is silent, or nearly so, costs no buffer.
+            buffers::rest(&mut self.input);
+        }
+        Poll::Ready(match ready!(polled) {
             Ok(0) => Filled::Ended(TransportEnd::Eof, None),
             Ok(_) => Filled::More,
             Err(error) => Filled::Ended(error.kind().into(), Some(error)),

@@ -169,11 +169,11 @@ impl<T> fmt::Debug for Handshaking<T> {
     }
 }
 
-/// A handshake whose failure gives the transport back: made by `into_fallible` of [`Accept`](crate::Accept) and
-/// [`Connect`](crate::Connect), where `F` is one of them.
+/// A handshake that returns the transport when it fails, made by `into_fallible` of [`Accept`](crate::Accept) and
+/// [`Connect`](crate::Connect). `F` is one of them.
 ///
-/// A TCP socket that is closed over unread data is reset by its kernel, and the reset may destroy the alert.
-/// [`linger`](crate::linger) over the transport makes sure that a refused peer learns why; the `lingering` methods do both.
+/// The kernel resets a TCP socket that is closed with unread data, and the reset may destroy the alert. Pass the transport to
+/// [`linger`](crate::linger()) so that the alert arrives; the `lingering` methods do both.
 ///
 /// Dropping it drops the transport, with no alert.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// Waits for a ClientHello, then lets the server choose its configuration by what the client asks for.
+/// Reads a ClientHello, then lets the server choose its configuration by what the client offers.
 ///
 /// ```
 /// use closenotify::{LazyConfigAcceptor, TlsAcceptor, server};
@@ -66,7 +66,7 @@ impl<T> LazyConfigAcceptor<T> {
         self
     }
 
-    /// Sets how a missing close_notify is reported by the stream made here: as an error when not set.
+    /// Sets how a missing close_notify is reported by the stream made here: as an error by default.
     pub fn truncation(mut self, truncation: Truncation) -> Self {
         self.set(|settings| settings.truncation = truncation);
         self
@@ -78,10 +78,10 @@ impl<T> LazyConfigAcceptor<T> {
         self
     }
 
-    /// Takes the transport out, with every byte that was read from it: for a server that finds that the client does not
-    /// speak TLS, also after the future has failed. `None` when it was taken, or when the future has returned a ClientHello.
+    /// Takes the transport, with every byte that was read from it: for a server whose client does not speak TLS. It works after
+    /// the future has failed, too. `None` if it was taken before, or if the future has returned a ClientHello.
     ///
-    /// After a failure, [`linger`](crate::linger) over the transport makes sure that the alert arrives.
+    /// After a failure, pass the transport to [`linger`](crate::linger()) so that the alert arrives.
     pub fn take_io(&mut self) -> Option<(T, Vec<u8>)> {
         self.0.take().map(|waiting| (waiting.flight.io, waiting.flight.input.into()))
     }
@@ -126,7 +126,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for LazyConfigAcceptor<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(waiting) = &mut self.0 else {
-            return Poll::Ready(Err(io::Error::other("the transport of this acceptor was taken out")));
+            return Poll::Ready(Err(io::Error::other("the transport of this acceptor was taken")));
         };
         let hello = ready!(waiting.poll_hello(cx)).map_err(Refusal::into_io)?;
         let Waiting { flight, .. } = self.0.take().expect("it was there above");
@@ -141,7 +141,7 @@ impl<T> fmt::Debug for LazyConfigAcceptor<T> {
     }
 }
 
-/// A ClientHello that waits for its configuration. The time of the handshake runs on.
+/// A ClientHello that waits for its configuration. The handshake timeout keeps running.
 ///
 /// Dropping it drops the transport, with no alert.
 pub struct StartHandshake<T> {
@@ -150,7 +150,7 @@ pub struct StartHandshake<T> {
 }
 
 impl<T> StartHandshake<T> {
-    /// What the client asked for.
+    /// What the client offers.
     pub fn client_hello(&self) -> ClientHello<'_> {
         self.hello.client_hello()
     }
@@ -160,7 +160,7 @@ impl<T> StartHandshake<T> {
         &self.flight.io
     }
 
-    /// The transport, with every byte that was read from it: to pass the connection on as it came.
+    /// The transport, with every byte that was read from it, to pass the connection on unchanged.
     pub fn into_io(self) -> (T, Vec<u8>) {
         (self.flight.io, self.flight.input.into())
     }
@@ -170,8 +170,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> StartHandshake<T> {
     /// Continues with the configuration of `acceptor`: an acceptor that is kept, or an `Arc<ServerConfig>`, of which a copy is
     /// prepared each time. The settings stay those of the [`LazyConfigAcceptor`].
     ///
-    /// When the client offers nothing that the configuration supports, the future returns the error after the alert that says
-    /// so. Early data is rejected, as by [`accept`](TlsAcceptor::accept).
+    /// If the client offers nothing that the configuration supports, the future sends the alert and returns the error. Early data is rejected, as by [`accept`](TlsAcceptor::accept).
     pub fn into_stream(self, acceptor: impl Into<TlsAcceptor>) -> Accept<T> {
         let Self { hello, mut flight } = self;
         let setup = acceptor.into().setup().clone();

@@ -268,15 +268,7 @@ impl Reading {
 
     /// Gives the buffer back while there is nothing to read.
     fn rest(&mut self) {
-        if self.input.capacity() <= KEPT_AT_REST || self.input.len() > KEPT_AT_REST {
-            return;
-        }
-        let buffer = std::mem::take(&mut self.input);
-        if !buffer.is_empty() {
-            // An exact copy of the part of a record that is there.
-            self.input = BytesMut::from(&buffer[..]);
-        }
-        buffers::give(buffer);
+        buffers::rest(&mut self.input);
     }
 }
 
@@ -298,9 +290,6 @@ pub(crate) fn poll_read_buf<R: AsyncRead + Unpin>(
 ) -> Poll<io::Result<usize>> {
     pin!(io.read_buf(buf)).poll(cx)
 }
-
-/// Up to this many bytes of a record's beginning are moved to a buffer of their own size while the rest is awaited.
-const KEPT_AT_REST: usize = 4096;
 
 #[cfg(test)]
 mod tests;

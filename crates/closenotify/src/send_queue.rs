@@ -1,14 +1,13 @@
-//! How many bytes the kernel still has to deliver for a socket: what writability does not tell.
+//! How many bytes the kernel still has to deliver for a socket. Writability does not show it.
 //!
-//! Linux counts them for TCP and Unix sockets (`SO_MEMINFO`), and to ask takes no new descriptor. Elsewhere, and for
-//! transports of other types, nothing is known unless their owner says it
-//! ([`set_send_queue`](crate::TlsStream::set_send_queue)).
+//! Linux counts them for TCP and Unix sockets (`SO_MEMINFO`), and reading the counter needs no new descriptor. On other systems,
+//! and for other transports, the number is unknown without a [`set_send_queue`](crate::TlsStream::set_send_queue).
 
 use std::any::Any;
 use tokio::net::TcpStream;
 
-/// How many bytes the kernel holds for a Tokio `TcpStream` or `UnixStream` that its peer has not taken, with the kernel's own
-/// overhead; 0 when everything is delivered. `None` for any other type, and on other systems than Linux.
+/// How many bytes the kernel holds for a Tokio `TcpStream` or `UnixStream` that the peer has not taken yet, including the kernel's
+/// overhead; 0 if everything is delivered. `None` for any other type, and on any system but Linux.
 ///
 /// For [`set_send_queue`](crate::TlsStream::set_send_queue) of a transport that wraps a socket:
 ///

@@ -12,15 +12,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-/// A TLS session over the transport `T`, as its server: made by [`TlsAcceptor`](crate::TlsAcceptor).
+/// The server side of a TLS session over the transport `T`, made by [`TlsAcceptor`](crate::TlsAcceptor).
 ///
-/// See [the crate's page](crate) for what its reads and writes answer, and [`TlsStream`](crate::TlsStream) for a type that
-/// holds either side.
+/// [The crate's page](crate) lists the errors of its reads and writes. [`TlsStream`](crate::TlsStream) holds either side.
 ///
-/// Dropping it while its sending half is open is an abort: no close_notify is sent, so that the peer can tell that the
-/// message is unfinished. Dropping it never waits and never blocks; it closes the transport, and where the transport is a
-/// socket with data unread, its kernel answers with a reset that may destroy what was sent last.
-/// [`close`](Self::close) is the way to lose nothing.
+/// Dropping it while its sending half is open is an abort: no close_notify is sent, so the peer can tell that the message is
+/// unfinished. A drop never waits or blocks. It closes the transport, and the kernel resets a socket that is closed with unread
+/// data, which may destroy what was sent last. To lose nothing, call [`close`](Self::close).
 pub struct TlsStream<T>(pub(crate) Stream<T>);
 
 stream_methods!(Server);

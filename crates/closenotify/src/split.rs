@@ -20,7 +20,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 /// A transport that splits into a half for reading and a half for writing, each usable in a task of its own.
 ///
-/// Tokio's `TcpStream`, `UnixStream` and `DuplexStream` do. Any other transport does inside a
+/// Implemented for Tokio's `TcpStream`, `UnixStream` and `DuplexStream`. To split any other transport, wrap it in a
 /// [`Splittable`](crate::Splittable).
 ///
 /// Dropping the write half must end the transport's sending direction, as Tokio's owned halves do, or at least send no more.
@@ -33,19 +33,18 @@ pub trait SplitTransport: AsyncRead + AsyncWrite + Unpin + Sized {
     /// Splits.
     fn split(self) -> (Self::ReadHalf, Self::WriteHalf);
 
-    /// Puts two halves of one transport together again. It is called with halves that [`split`](Self::split) has given in
-    /// one call.
+    /// Joins two halves again. They come from one call of [`split`](Self::split).
     fn reunite(read: Self::ReadHalf, write: Self::WriteHalf) -> Self;
 }
 
 /// The receiving half of a session, with its half of the transport.
 ///
-/// When it is polled it sends what receiving makes us owe the peer (the reply to a KeyUpdate, a fatal alert), and what the
-/// writer left unsent, also when the writer is never polled again.
+/// A poll of it also sends the replies that reading requires (to a KeyUpdate, or a fatal alert), and what the writer has not sent
+/// yet, even if the writer is never polled again.
 ///
-/// Dropping it gives up receiving (the ending would be `Abandoned`); the sending half goes on. What the peer still sends
-/// stays unread in the transport, and a TCP socket closed over unread data is reset by its kernel: to lose nothing, keep
-/// it, [`reunite`](Self::reunite) and [`close`](TlsStream::close).
+/// Dropping it stops receiving; the sending half stays usable. What the peer still sends stays unread in the transport, and the
+/// kernel resets a TCP socket that is closed with unread data. To lose nothing, keep it, [`reunite`](Self::reunite) the halves,
+/// and [`close`](TlsStream::close) the stream.
 pub struct ReadHalf<T: SplitTransport> {
     io: T::ReadHalf,
     reading: Reading,
@@ -60,9 +59,8 @@ pub struct ReadHalf<T: SplitTransport> {
 
 /// The sending half of a session, with its half of the transport.
 ///
-/// Dropping it while it is open is an abort: what the transport has not taken is discarded, no close_notify is sent, and
-/// the transport's sending direction ends, so that the peer can tell that the message is unfinished. The receiving half goes
-/// on.
+/// Dropping it while it is open is an abort: what the transport has not accepted is discarded, no close_notify is sent, and the
+/// transport's sending direction ends, so the peer can tell that the message is unfinished. The receiving half stays usable.
 pub struct WriteHalf<T: SplitTransport> {
     /// The ending of the half, once it has one: to be asked for without a turn.
     sent: Arc<OnceLock<SentEnding>>,
@@ -89,12 +87,12 @@ pub(crate) fn split<T: SplitTransport>(stream: Stream<T>, role: Role) -> (ReadHa
 }
 
 impl<T: SplitTransport> ReadHalf<T> {
-    /// How the half ended; `None` while it is open or plaintext before the end is unread. Once there, it never changes.
+    /// How the half ended; `None` while it is open or plaintext before the end is unread. Once set, it never changes.
     pub fn received_ending(&self) -> Option<&ReceivedEnding> {
         self.reading.received_ending()
     }
 
-    /// What the handshake agreed on.
+    /// What the handshake negotiated.
     pub fn facts(&self) -> &SessionFacts {
         &self.facts
     }
@@ -124,11 +122,11 @@ impl<T: SplitTransport> ReadHalf<T> {
         self.reading.set_truncation(truncation);
     }
 
-    /// Puts the two halves of one session together again.
+    /// Joins the two halves of a session again.
     ///
     /// # Errors
     ///
-    /// [`ReuniteError`] gives both back when they are of different sessions.
+    /// [`ReuniteError`] returns both halves if they are of different sessions.
     #[expect(clippy::result_large_err, reason = "the error gives back what the call took, and is rare")]
     pub fn reunite(self, mut write: WriteHalf<T>) -> Result<TlsStream<T>, ReuniteError<T>> {
         if !write.shared.as_ref().is_some_and(|shared| Arc::ptr_eq(shared, &self.shared.0)) {
@@ -250,7 +248,7 @@ impl<T: SplitTransport> fmt::Debug for WriteHalf<T> {
     }
 }
 
-/// Two halves of different sessions, given back.
+/// Two halves of different sessions, returned by [`reunite`](ReadHalf::reunite).
 pub struct ReuniteError<T: SplitTransport>(pub ReadHalf<T>, pub WriteHalf<T>);
 
 impl<T: SplitTransport> fmt::Debug for ReuniteError<T> {

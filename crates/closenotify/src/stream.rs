@@ -1,5 +1,5 @@
-//! A session and its transport in one object, and the two public faces of it: the methods that all stream types share, and
-//! the type that holds either side.
+//! A session and its transport in one object: the methods that all stream types share, and the public type that holds either
+//! side.
 
 use crate::close::{EndTlsError, Ended, Linger};
 use crate::close_on_shutdown::{CloseOnShutdown, WhenEnded};
@@ -19,7 +19,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 /// A TLS session over the transport `T`, of either side.
 ///
-/// Made [from](From) a [`client::TlsStream`] or a [`server::TlsStream`], for code that does not care which side it is.
+/// Convert a [`client::TlsStream`] or a [`server::TlsStream`] [into](From) it, for code that works with both.
 pub enum TlsStream<T> {
     /// We are the client.
     Client(client::TlsStream<T>),
@@ -72,7 +72,7 @@ pub(crate) struct Stream<T> {
     pub(crate) exporter: Exporter,
     /// Whether the reader's waker stands by for the outbox.
     pub(crate) stands: bool,
-    /// How the owner of another transport than a socket tells its send queue.
+    /// Returns the send queue of a transport that is not a Tokio socket.
     pub(crate) send_queue: Option<fn(&T) -> Option<u64>>,
 }
 
@@ -154,20 +154,19 @@ impl<T> fmt::Debug for Stream<T> {
 macro_rules! stream_face {
     () => {
         impl<T> TlsStream<T> {
-            /// The transport, and what the handshake agreed on.
+            /// The transport, and what the handshake negotiated.
             pub fn get_ref(&self) -> (&T, &SessionFacts) {
                 let stream = self.stream();
                 (&stream.io, &stream.facts)
             }
 
-            /// The transport, and what the handshake agreed on. Reading or writing the transport itself breaks the
-            /// session.
+            /// The transport, and what the handshake negotiated. Reading or writing the transport directly breaks the session.
             pub fn get_mut(&mut self) -> (&mut T, &SessionFacts) {
                 let stream = self.stream_mut();
                 (&mut stream.io, &stream.facts)
             }
 
-            /// What the handshake agreed on.
+            /// What the handshake negotiated.
             pub fn facts(&self) -> &SessionFacts {
                 &self.stream().facts
             }
@@ -187,20 +186,20 @@ macro_rules! stream_face {
                 self.stream().exporter.export(output, label, context)
             }
 
-            /// The transport, and what the handshake agreed on: an abort of the session. Bytes of TLS that were read from it
-            /// and not used are lost; [`end_tls`](Self::end_tls) ends TLS and keeps the transport.
+            /// The transport, and what the handshake negotiated. This aborts the session, and TLS bytes that were read from
+            /// the transport and not processed are lost. [`end_tls`](Self::end_tls) ends TLS and keeps the transport.
             pub fn into_inner(self) -> (T, SessionFacts) {
                 let stream = self.into_stream();
                 (stream.io, stream.facts)
             }
 
-            /// How the receiving half ended; `None` while it is open or plaintext before the end is unread. Once there, it
+            /// How the receiving half ended; `None` while it is open or plaintext before the end is unread. Once set, it
             /// never changes.
             pub fn received_ending(&self) -> Option<&ReceivedEnding> {
                 self.stream().reading.received_ending()
             }
 
-            /// How the sending half ended; `None` while it is open or its end is not on the wire. Once there, it never
+            /// How the sending half ended; `None` while it is open or its end is not on the wire. Once set, it never
             /// changes.
             pub fn sent_ending(&self) -> Option<&SentEnding> {
                 self.stream().outbox.sent_ending()
@@ -211,21 +210,22 @@ macro_rules! stream_face {
                 self.stream_mut().reading.set_truncation(truncation);
             }
 
-            /// Tells a [`close`](Self::close) how to see the send queue of this transport: a function that returns how many
-            /// bytes the peer has not taken, or `None` when that is not known. Not needed for Tokio's `TcpStream` and
-            /// `UnixStream` on Linux; a transport that wraps one of them can ask the socket inside.
+            /// Sets how [`close`](Self::close) finds the size of the transport's send queue: a function that returns how many
+            /// bytes the peer has not taken yet, or `None` if that is unknown. Tokio's `TcpStream` and `UnixStream` on Linux
+            /// do not need it. For a transport that wraps one of them, pass the inner socket to
+            /// [`send_queue`](crate::send_queue()).
             ///
-            /// Without it a close takes a peer that reads slowly, from a large kernel buffer, for one that has stopped
+            /// Without it, a close cannot tell a peer that reads slowly from a large kernel buffer from one that has stopped
             /// reading.
             pub fn set_send_queue(&mut self, send_queue: fn(&T) -> Option<u64>) {
                 self.stream_mut().send_queue = Some(send_queue);
             }
 
-            /// For a library that takes over its transport, as hyper, h2 and axum do: a stream whose shutdown is a complete
+            /// For a library that owns its transport, such as hyper, h2 and axum: returns a stream whose shutdown is a complete
             /// [`close`](Self::close) within `linger`, and a future that returns how the session ended.
             ///
-            /// Such libraries end a connection by `poll_shutdown` and a drop, and give it back, if at all, without what
-            /// they had not written yet.
+            /// Such libraries end a connection with `poll_shutdown` and a drop. If they return it at all, what they had not
+            /// written yet is lost.
             pub fn close_on_shutdown(self, linger: Linger) -> (CloseOnShutdown<T>, WhenEnded) {
                 CloseOnShutdown::new(self.into_stream(), linger)
             }
@@ -238,17 +238,17 @@ macro_rules! stream_face {
         }
 
         impl<T: AsyncRead + AsyncWrite + Unpin + 'static> TlsStream<T> {
-            /// Ends the session and loses nothing: flushes, sends `close_notify`, ends the transport's sending direction,
-            /// then reads on and discards until the peer has ended too, so that a late byte from the peer does not make
-            /// the kernel answer with a reset that destroys what was sent. All of it within `linger`; then the transport
-            /// is dropped.
+            /// Ends the session and loses nothing: flushes, sends `close_notify`, ends the transport's sending direction, then
+            /// reads and discards until the peer has ended too. Without that last step, a late byte from the peer makes the
+            /// kernel send a reset, which destroys what was sent. All of it happens within `linger`; then the transport is
+            /// dropped.
             ///
-            /// Returns how both halves ended. It cannot fail and cannot hang: a peer that does not read leaves the sending
-            /// half `TimedOut(Close)`, one that does not end leaves the receiving half so. A peer that reads slowly is
-            /// waited for ([`Linger`] says how it is told from one that does not read). A half that had ended before keeps its
-            /// ending. RFC 9846 section 6.1 requires the `close_notify`, not the waiting.
+            /// Returns how both halves ended. It cannot fail and cannot hang. If the peer does not read, the sending half ends
+            /// as `TimedOut(Close)`; if the peer does not end, the receiving half does. A peer that reads slowly is waited for:
+            /// see [`Linger`]. A half that had ended before keeps its ending. RFC 9846 section 6.1 requires the
+            /// `close_notify`, not the waiting.
             ///
-            /// Dropping the future drops the stream where it stands: an abort if the `close_notify` was not sent yet.
+            /// Dropping the future drops the stream as it is: an abort if the `close_notify` was not sent yet.
             ///
             /// # Panics
             ///
@@ -259,15 +259,15 @@ macro_rules! stream_face {
         }
 
         impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
-            /// Ends TLS and gives the transport back, with the bytes after the peer's `close_notify` that were read with
-            /// it: flushes, sends `close_notify`, waits for the peer's (RFC 9846 section 6.1 requires both when the
-            /// transport goes on), all within `deadline`. The transport itself is not shut down.
+            /// Ends TLS and returns the transport, with the bytes that were read after the peer's `close_notify`: flushes,
+            /// sends `close_notify`, and waits for the peer's (RFC 9846 section 6.1 requires both if the transport is used
+            /// further), all within `deadline`. The transport itself is not shut down.
             ///
-            /// The plaintext must have been read: when there is more of it, the call fails and gives the stream back.
+            /// Read all plaintext first: if there is more, the call fails and returns the stream.
             ///
             /// # Errors
             ///
-            /// [`EndTlsError`] holds the stream, and what is in the way.
+            /// [`EndTlsError`] holds the stream and the reason.
             ///
             /// Dropping the future drops the stream.
             ///
@@ -281,8 +281,8 @@ macro_rules! stream_face {
         }
 
         impl<T: SplitTransport> TlsStream<T> {
-            /// Splits into two halves, each with its own half of the transport, for two tasks. Any other transport than those
-            /// of Tokio can be split inside a [`Splittable`](crate::Splittable).
+            /// Splits into two halves for two tasks, each with its own half of the transport. To split a transport that is not
+            /// one of Tokio's, wrap it in a [`Splittable`](crate::Splittable) first.
             pub fn into_split(self) -> (ReadHalf<T>, WriteHalf<T>) {
                 let role = self.role();
                 crate::split::split(self.into_stream(), role)
@@ -330,7 +330,8 @@ macro_rules! stream_face {
                 self.stream_mut().poll_flush(cx)
             }
 
-            /// Flushes, sends `close_notify`, flushes, ends the transport's sending direction. Idempotent. Reading goes on.
+            /// Flushes, sends `close_notify`, flushes, ends the transport's sending direction. Idempotent. Reading
+            /// continues.
             fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 self.stream_mut().poll_end(cx, crate::outbox::Extent::Transport)
             }

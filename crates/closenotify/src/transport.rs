@@ -49,11 +49,10 @@ impl SplitTransport for DuplexStream {
     }
 }
 
-/// Makes a transport of any type splittable: for a type of another crate that has no halves of its own.
+/// Makes a transport of any type splittable, such as a type of another crate without halves.
 ///
-/// Its halves take turns at the transport, by [`tokio::io::split`]: a poll of one may block for the time of a poll of the
-/// other. Dropping the write half sends no more, but does not end the transport's sending direction as that of a `TcpStream`
-/// does: shut it down first.
+/// Its halves share the transport as those of [`tokio::io::split`] do: a poll of one may block for the duration of a poll of the
+/// other. Unlike that of a `TcpStream`, a dropped write half does not end the transport's sending direction. Shut it down first.
 ///
 /// ```
 /// use closenotify::{Splittable, TlsConnector, client::TlsStream};

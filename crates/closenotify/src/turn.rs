@@ -31,7 +31,7 @@ impl<P> Turn<P> {
         cx: &Context<'_>,
         work: impl FnOnce(&mut P) -> R,
     ) -> Option<R> {
-        let mut place = match self.try_lock() {
+        let place = match self.try_lock() {
             Some(place) => place,
             None => {
                 link.wait(side, cx);
@@ -42,30 +42,19 @@ impl<P> Turn<P> {
                 place
             }
         };
-        let result = work(&mut place);
-        drop(place);
-        self.put_back(link, side.other());
-        Some(result)
+        Some(Held { place: Some(place), turn: self, link, others: &[side.other()] }.with(work))
     }
 
     /// Runs `work` on the thing if nobody has it. For a side that is leaving: it cannot be woken any more.
     pub(crate) fn try_take<R>(&self, link: &Link, work: impl FnOnce(&mut P) -> R) -> Option<R> {
-        let mut place = self.try_lock()?;
-        let result = work(&mut place);
-        drop(place);
-        self.put_back(link, Side::Writer);
-        self.put_back(link, Side::Reader);
-        Some(result)
+        let place = self.try_lock()?;
+        Some(Held { place: Some(place), turn: self, link, others: &[Side::Writer, Side::Reader] }.with(work))
     }
 
-    /// Runs `work` on the thing, and blocks while another thread has it: for the time of one poll of the transport.
-    pub(crate) fn peek<R>(&self, link: &Link, work: impl FnOnce(&P) -> R) -> R {
+    /// Looks at the thing, and blocks while another thread has it: for the time of one poll of the transport.
+    pub(crate) fn peek<R>(&self, link: &Link, look: impl FnOnce(&P) -> R) -> R {
         let place = crate::link::lock(&self.place);
-        let result = work(&place);
-        drop(place);
-        self.put_back(link, Side::Writer);
-        self.put_back(link, Side::Reader);
-        result
+        Held { place: Some(place), turn: self, link, others: &[Side::Writer, Side::Reader] }.with(|place| look(place))
     }
 
     pub(crate) fn into_inner(self) -> P {
@@ -90,6 +79,31 @@ impl<P> Turn<P> {
         match side {
             Side::Writer => &self.writer_turned_away,
             Side::Reader => &self.reader_turned_away,
+        }
+    }
+}
+
+/// A turn. It ends when it is dropped, also by a panic of the transport: who was turned away meanwhile is woken.
+struct Held<'a, P> {
+    /// `None` once it is put back.
+    place: Option<MutexGuard<'a, P>>,
+    turn: &'a Turn<P>,
+    link: &'a Link,
+    others: &'a [Side],
+}
+
+impl<P> Held<'_, P> {
+    fn with<R>(mut self, work: impl FnOnce(&mut P) -> R) -> R {
+        work(self.place.as_mut().expect("only the drop takes it"))
+    }
+}
+
+impl<P> Drop for Held<'_, P> {
+    fn drop(&mut self) {
+        // First, so that who is woken finds it free.
+        drop(self.place.take());
+        for other in self.others {
+            self.turn.put_back(self.link, *other);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // an unwrap here is an assertion
 
-use closenotify::{Linger, SplitTransport, TlsAcceptor, TlsConnector, TlsStream};
+use closenotify::{Linger, SplitTransport, Splittable, TlsAcceptor, TlsConnector, TlsStream};
 use pollcheck::{Check, ReadHalf, Transport, WriteHalf};
 use rustls::client::Resumption;
 use rustls::{ClientConfig, ServerConfig};
@@ -72,7 +72,7 @@ impl AsyncWrite for Wire {
     }
 }
 
-fn split(stream: TlsStream<Wire>) -> Join<closenotify::ReadHalf<Wire>, closenotify::WriteHalf<Wire>> {
+fn split<T: SplitTransport>(stream: TlsStream<T>) -> Join<closenotify::ReadHalf<T>, closenotify::WriteHalf<T>> {
     let (read, write) = stream.into_split();
     join(read, write)
 }
@@ -108,13 +108,13 @@ fn joined(version: TlsVersion) {
     });
 }
 
-fn in_halves(version: TlsVersion) {
+/// Over a transport that splits, by way of `wrap`.
+fn in_halves<T: SplitTransport + 'static>(version: TlsVersion, wrap: fn(Transport) -> T) {
     with_clock(|| {
         let (server, client) = configs(version);
         let report = settings().pair_async(|left, right| {
-            let connect =
-                TlsConnector::from(Arc::clone(&client)).connect("localhost".try_into().unwrap(), Wire::new(left));
-            let accept = TlsAcceptor::from(Arc::clone(&server)).accept(Wire::new(right));
+            let connect = TlsConnector::from(Arc::clone(&client)).connect("localhost".try_into().unwrap(), wrap(left));
+            let accept = TlsAcceptor::from(Arc::clone(&server)).accept(wrap(right));
             (async { connect.await.map(|stream| split(stream.into())) }, async {
                 accept.await.map(|stream| split(stream.into()))
             })
@@ -137,13 +137,21 @@ fn no_finding_on_joined_streams_in_tls_1_3() {
 
 #[test]
 fn no_finding_on_halves_in_tls_1_2() {
-    in_halves(TlsVersion::V12);
+    in_halves(TlsVersion::V12, Wire::new);
 }
 
 /// docs/cases.md L09
 #[test]
 fn no_finding_on_halves_in_tls_1_3() {
-    in_halves(TlsVersion::V13);
+    in_halves(TlsVersion::V13, Wire::new);
+}
+
+/// A type that has no halves of its own; to pollcheck one that another crate made.
+#[test]
+fn no_finding_on_halves_of_a_transport_that_was_made_splittable() {
+    for version in TlsVersion::EACH {
+        in_halves(version, Splittable::new);
+    }
 }
 
 /// A stream whose shutdown is a whole close waits there for the peer's end, or for a clock. So what is checked is all that

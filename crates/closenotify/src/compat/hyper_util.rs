@@ -1,6 +1,6 @@
-//! hyper-util's `Connection`, which its pooling client asks of what a connector returns.
+//! hyper-util's `Connection`, which its pooling client requires of the streams that a connector returns.
 //!
-//! It tells the client that HTTP/2 was negotiated, so that one connection carries many requests.
+//! It reports that HTTP/2 was negotiated, so that one connection carries many requests.
 
 use crate::{CloseOnShutdown, SessionFacts, TlsStream, client};
 use hyper_util::client::legacy::connect::{Connected, Connection};

@@ -1,6 +1,6 @@
-//! tokio-postgres' TLS traits: a [`TlsConnector`] is what `tokio_postgres::connect` takes.
+//! tokio-postgres' TLS traits, so that `tokio_postgres::connect` takes a [`TlsConnector`].
 //!
-//! It binds the login to the session (SCRAM-SHA-256-PLUS) by the hash of the server's certificate, `tls-server-end-point` of
+//! The login is bound to the session (SCRAM-SHA-256-PLUS) by the hash of the server's certificate: `tls-server-end-point` of
 //! RFC 5929 section 4.1.
 
 use crate::{TlsConnector, client};
@@ -40,7 +40,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for T
 /// Makes one session for tokio-postgres; made by a [`TlsConnector`].
 pub struct PostgresConnect {
     connector: TlsConnector,
-    /// No name yet: tokio-postgres makes one of these for a Unix socket, too, where it is empty and never used.
+    /// Not parsed yet: for a Unix socket tokio-postgres passes an empty name, and never uses it.
     host: String,
 }
 

@@ -1,13 +1,13 @@
-//! tonic's `Connected`, which its server asks of each connection; it puts the value into the extensions of every request.
+//! tonic's `Connected`, which its server requires of each connection. It puts the value into the extensions of every request.
 
 use crate::{CloseOnShutdown, SessionFacts, TlsStream, server};
 use std::sync::Arc;
 use tonic::transport::server::Connected;
 
-/// What a tonic service finds in the extensions of a request: what is known of the transport, and of the TLS session.
+/// The extension of a tonic request that describes its transport and its TLS session.
 ///
-/// tonic's own type of this name can only be made by tonic, so `Request::remote_addr` and `Request::peer_certs` return `None`
-/// over our streams. This has both:
+/// Only tonic can make its own type of this name, so `Request::remote_addr` and `Request::peer_certs` return `None` over our
+/// streams. This type has both:
 ///
 /// ```
 /// use closenotify::TlsConnectInfo;
@@ -27,7 +27,7 @@ pub struct TlsConnectInfo<I> {
 }
 
 impl<I> TlsConnectInfo<I> {
-    /// What is known of the transport.
+    /// The transport's own connection info.
     pub fn get_ref(&self) -> &I {
         &self.transport
     }

@@ -77,10 +77,10 @@ fn write_errors_say_what_to_do() {
         WriteError::Send(SendError::KeysExhausted).to_string(),
         "the session's TLS 1.2 keys are used up; reconnect, or use TLS 1.3"
     );
-    assert_eq!(WriteError::Zero.to_string(), "the transport took no byte of a write");
+    assert_eq!(WriteError::Zero.to_string(), "the transport accepted no byte of a write");
     assert_eq!(
         WriteError::Overcount { given: 5, reported: 7 }.to_string(),
-        "the transport is broken: it reported 7 bytes written of 5 that it was given"
+        "the transport is broken: it was given 5 bytes to write and reported 7 written"
     );
 }
 

@@ -135,7 +135,7 @@ async fn a_hello_without_end_is_refused() {
         handle.push_data(*b"\x16\x03\x01\x00\x01\x00");
     }
     let error = LazyConfigAcceptor::new(wire).await.unwrap_err();
-    assert!(why(&error) == HandshakeError::HelloTooLong, "{error:?}");
+    assert_eq!(why(&error), HandshakeError::HelloTooLong);
     let read = 40_000 - handle.polls().read as usize;
     assert!(read > 15_000, "not much more than 128 KiB is held; {read} records were left unread");
 }

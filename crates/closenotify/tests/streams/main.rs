@@ -4,8 +4,10 @@
 
 mod agreed;
 mod cancel;
+mod clock;
 mod close;
 mod close_on_shutdown;
+mod debug;
 #[cfg(feature = "early-data")]
 mod early;
 #[cfg(feature = "early-data")]
@@ -13,14 +15,18 @@ mod early_openssl;
 mod end_tls;
 mod errors;
 mod faces;
+mod halves;
 mod handshake;
 mod incident;
 mod lazy;
 mod outbox;
 mod peer;
 mod reading;
+mod refusal;
+mod slow_reader;
 mod sockets;
 mod split;
+mod trailing;
 mod transport_errors;
 mod wakers;
 mod writing;

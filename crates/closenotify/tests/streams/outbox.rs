@@ -186,3 +186,85 @@ fn a_failure_that_the_reader_found_is_the_writers() {
         }
     });
 }
+
+/// The same before the client has finished: a flight that the transport has not taken, and an answer to early data.
+#[cfg(feature = "early-data")]
+#[test]
+fn a_reader_of_early_data_sends_what_is_left() {
+    use closenotify::TlsAcceptor;
+    use rustls::{ClientConnection, Connection};
+    use std::io::Write as _;
+    use std::pin::pin;
+    use std::sync::Arc;
+
+    by_hand(|| {
+        for answers in [false, true] {
+            let (server, client) = testkit::tickets::early_configs(100_000);
+            let mut client = ClientConnection::new(Arc::new(client), "localhost".try_into().unwrap()).unwrap();
+            client.early_data().unwrap().write_all(&[7; 40_000]).unwrap();
+            let mut client: Connection = client.into();
+            let (wire, handle) = peer::Wire::new();
+            if !answers {
+                handle.push_write(WriteStep::Pending);
+            }
+            handle.push_data(peer::output_of(&mut client));
+            let waker = CountingWaker::new();
+            let mut accept = pin!(TlsAcceptor::from(Arc::new(server)).accept_early(wire));
+            let Poll::Ready(Ok(mut early)) = waker.poll(accept.as_mut()) else { panic!("the early data is there") };
+            if answers {
+                handle.push_write(WriteStep::Accept(9));
+                handle.push_write(WriteStep::Pending);
+                assert_eq!(done(write(&waker, &mut early, b"answer")), 6);
+            }
+            let mut got = 0;
+            let parked = loop {
+                match read(&waker, &mut early, 10_000) {
+                    Poll::Ready(Ok(data)) => got += data.len(),
+                    parked => break parked,
+                }
+            };
+            assert!(parked.is_pending() && got == 40_000, "{got}");
+            // Taken before the client is waited for, which waits for it.
+            handle.release_write();
+            assert_eq!(waker.take_wakes(), 1);
+            assert!(read(&waker, &mut early, 10).is_pending());
+            peer::feed(&mut client, &handle.take_written()).unwrap();
+            handle.push_data(peer::output_of(&mut client));
+            assert_eq!(waker.take_wakes(), 1);
+            assert_eq!(done(read(&waker, &mut early, 10)), b"", "the client has finished");
+            let mut answer = Vec::new();
+            let _ = io::Read::read_to_end(&mut client.reader(), &mut answer);
+            assert_eq!(answer, if answers { &b"answer"[..] } else { b"" });
+        }
+    });
+}
+
+/// A flush that has waited leaves no waker behind, in the clock either.
+#[cfg(feature = "early-data")]
+#[test]
+fn a_flush_of_early_answers_that_is_done_is_not_woken_by_the_deadline() {
+    use closenotify::TlsAcceptor;
+    use rustls::{ClientConnection, Connection};
+    use std::io::Write as _;
+    use std::pin::pin;
+    use std::sync::Arc;
+
+    by_hand(|| {
+        let (server, client) = testkit::tickets::early_configs(100_000);
+        let mut client = ClientConnection::new(Arc::new(client), "localhost".try_into().unwrap()).unwrap();
+        client.early_data().unwrap().write_all(b"hello").unwrap();
+        let mut client: Connection = client.into();
+        let (wire, handle) = peer::Wire::new();
+        handle.push_data(peer::output_of(&mut client));
+        let waker = CountingWaker::new();
+        let mut accept = pin!(TlsAcceptor::from(Arc::new(server)).accept_early(wire));
+        let Poll::Ready(Ok(mut early)) = waker.poll(accept.as_mut()) else { panic!("the early data is there") };
+        handle.push_write(WriteStep::Pending);
+        assert_eq!(done(write(&waker, &mut early, b"answer")), 6);
+        assert!(peer::flush(&waker, &mut early).is_pending());
+        handle.release_write();
+        assert_eq!(waker.take_wakes(), 1);
+        done(peer::flush(&waker, &mut early));
+        assert_eq!(waker.live(), 0);
+    });
+}

@@ -50,7 +50,7 @@ async fn a_transport_that_reports_more_than_it_was_given_is_an_error_on_every_pa
     let is_overcount = |error: &io::Error| {
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         let text = error.to_string();
-        assert!(text.starts_with("the transport is broken: it reported "), "{text}");
+        assert!(text.starts_with("the transport is broken: it was given "), "{text}");
     };
     for version in TlsVersion::EACH {
         let configs = Configs::of(version);
