@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::peers;
 use crate::shell::{self, Failure, Outcome};
 
 /// Checks the three crates with Rust 1.85.
@@ -46,10 +47,14 @@ impl Toolchain {
         let packages = folder.join("packages");
         fs::create_dir_all(&packages)
             .map_err(|error| Failure::new(format!("{} cannot be created: {error}", packages.display())))?;
+        if peers::is_root() {
+            // A fresh machine has no list of packages.
+            peers::update()?;
+        }
         let mut download = shell::command("apt-get", &["-q", "download"]);
         download.args(RUST.map(|package| format!("{package}={VERSION}"))).args(LIBRARIES).current_dir(&packages);
         shell::run(download).map_err(|failure| Failure {
-            message: format!("{failure}\nthe packages come from Debian 12; `apt-get update` may be due"),
+            message: format!("{failure}\nthe packages come from Debian 12; as root: apt-get update"),
             ..failure
         })?;
         let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", packages.display()));
