@@ -117,7 +117,8 @@ const RUST: [&str; 5] = ["rustc-web", "cargo-web", "libstd-rust-web-dev", "libst
 /// What those are linked with and a machine may lack.
 const LIBRARIES: [&str; 5] = ["libllvm19", "libpcre3", "libhttp-parser2.9", "libssh2-1", "libcurl4"];
 
-/// The published crates, and every feature of theirs that is not a provider.
+/// The published crates, and every feature of theirs that is not a provider. Left out are `tonic` and `tokio-postgres`: what they
+/// depend on promises no Rust as old.
 const SELECTION: [&str; 10] = [
     "--locked",
     "-p",
@@ -128,7 +129,7 @@ const SELECTION: [&str; 10] = [
     "pollcheck",
     "--no-default-features",
     "--features",
-    "closenotify/tls12,closenotify/logging,closenotify/early-data",
+    "closenotify/tls12,closenotify/logging,closenotify/early-data,closenotify/hyper-util",
 ];
 
 const SYSTEMS: [&str; 2] = ["x86_64-pc-windows-msvc", "aarch64-apple-darwin"];
