@@ -187,7 +187,6 @@ impl Folder {
             command.args(["--config", &format!("patch.crates-io.{name}.path={path:?}")]);
         }
         command.args(["--config", "profile.dev.debug=1"]);
-        command.args(["--config", "profile.dev.package.rustls.debug-assertions=false"]);
         command.env("CARGO_TARGET_DIR", shell::target_folder());
         command
     }
