@@ -66,7 +66,7 @@ pub(crate) fn run() -> Outcome {
     }
     println!();
     for (name, took) in times {
-        println!("{name:10}{:7.1} s", took.as_secs_f64());
+        println!("{name:15}{:7.1} s", took.as_secs_f64());
     }
     if let Some(sum) = sum {
         println!("{sum}");

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::peers;
 use crate::shell::{self, Failure, Outcome};
 
 /// Checks the three crates with Rust 1.85.
@@ -46,10 +47,14 @@ impl Toolchain {
         let packages = folder.join("packages");
         fs::create_dir_all(&packages)
             .map_err(|error| Failure::new(format!("{} cannot be created: {error}", packages.display())))?;
+        if peers::is_root() {
+            // A fresh machine has no list of packages.
+            peers::update()?;
+        }
         let mut download = shell::command("apt-get", &["-q", "download"]);
         download.args(RUST.map(|package| format!("{package}={VERSION}"))).args(LIBRARIES).current_dir(&packages);
         shell::run(download).map_err(|failure| Failure {
-            message: format!("{failure}\nthe packages come from Debian 12; `apt-get update` may be due"),
+            message: format!("{failure}\nthe packages come from Debian 12; as root: apt-get update"),
             ..failure
         })?;
         let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", packages.display()));
@@ -112,7 +117,8 @@ const RUST: [&str; 5] = ["rustc-web", "cargo-web", "libstd-rust-web-dev", "libst
 /// What those are linked with and a machine may lack.
 const LIBRARIES: [&str; 5] = ["libllvm19", "libpcre3", "libhttp-parser2.9", "libssh2-1", "libcurl4"];
 
-/// The published crates, and every feature of theirs that is not a provider.
+/// The published crates, and every feature of theirs that is not a provider. Left out are `tonic` and `tokio-postgres`: what they
+/// depend on promises no Rust as old.
 const SELECTION: [&str; 10] = [
     "--locked",
     "-p",
@@ -123,7 +129,7 @@ const SELECTION: [&str; 10] = [
     "pollcheck",
     "--no-default-features",
     "--features",
-    "closenotify/tls12,closenotify/logging,closenotify/early-data",
+    "closenotify/tls12,closenotify/logging,closenotify/early-data,closenotify/hyper-util",
 ];
 
 const SYSTEMS: [&str; 2] = ["x86_64-pc-windows-msvc", "aarch64-apple-darwin"];

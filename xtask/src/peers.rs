@@ -41,10 +41,15 @@ pub(crate) fn install(packages: &[&str]) -> Outcome {
         let how = "as root: apt-get update && apt-get install -y --no-install-recommends";
         return Err(refuse(how, packages));
     }
-    apt_get(&["update"])?;
+    update()?;
     let mut arguments = vec!["install", "-y", "--no-install-recommends"];
     arguments.extend(packages);
     apt_get(&arguments)
+}
+
+/// Brings the list of Debian packages up to date; needs root.
+pub(crate) fn update() -> Outcome {
+    apt_get(&["update"])
 }
 
 fn missing() -> Vec<&'static Peer> {

@@ -186,8 +186,7 @@ impl Folder {
             let path = shell::root().join("crates").join(name);
             command.args(["--config", &format!("patch.crates-io.{name}.path={path:?}")]);
         }
-        command.args(["--config", "profile.dev.debug=1"]);
-        command.args(["--config", "profile.dev.package.rustls.debug-assertions=false"]);
+        command.args(["--config", "profile.dev.debug=1", "--config", "profile.dev.build-override.debug=false"]);
         command.env("CARGO_TARGET_DIR", shell::target_folder());
         command
     }

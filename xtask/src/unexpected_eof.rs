@@ -35,7 +35,8 @@ pub(crate) fn run() -> Outcome {
         }
         println!("$ {line}");
         let mut shell = folder.command("sh", &["-c", &format!("exec 2>&1; {line}")]);
-        shell.env("CARGO_TARGET_DIR", shell::target_folder());
+        // As in .cargo/config.toml, so that aws-lc is not compiled again.
+        shell.env("CARGO_TARGET_DIR", shell::target_folder()).env("CARGO_PROFILE_DEV_BUILD_OVERRIDE_DEBUG", "false");
         let printed = shell::output(shell)?;
         if let Some(missing) = missing(&printed, &expected) {
             return Err(Failure::new(format!("{PAGE} shows `{missing}` after `{command}`, which printed:\n{printed}")));

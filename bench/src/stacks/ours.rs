@@ -58,7 +58,7 @@ impl Stack for Ours {
 }
 
 fn clean(received: &ReceivedEnding, sent: &SentEnding) -> io::Result<()> {
-    if matches!((received, sent), (ReceivedEnding::CloseNotify { .. }, SentEnding::CloseNotify)) {
+    if matches!((received, sent), (ReceivedEnding::CloseNotify, SentEnding::CloseNotify)) {
         return Ok(());
     }
     Err(io::Error::other(format!("not a clean end: received {received:?}, sent {sent:?}")))

@@ -60,10 +60,14 @@ pub(crate) fn give(mut buffer: BytesMut) {
 
 /// Gives the buffer of an input back while nothing arrives. The beginning of a record is kept in a buffer of its own size.
 pub(crate) fn rest(input: &mut BytesMut) {
-    if input.len() <= KEPT_AT_REST && input.capacity() > KEPT_AT_REST {
-        let kept = BytesMut::from(&input[..]);
-        give(std::mem::replace(input, kept));
+    if input.len() > KEPT_AT_REST || input.capacity() <= KEPT_AT_REST {
+        return;
     }
+    let buffer = std::mem::take(input);
+    if !buffer.is_empty() {
+        *input = BytesMut::from(&buffer[..]);
+    }
+    give(buffer);
 }
 
 thread_local! {

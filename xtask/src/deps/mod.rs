@@ -14,7 +14,8 @@ use self::graph::Graph;
 use self::source::SourceFile;
 use crate::shell::{self, Failure, Outcome, cargo};
 
-/// Judges the workspace; prints every violation, with the rule's reason.
+/// Judges the workspace; prints every violation, with the rule's reason. Fails when a lock file outside the workspace is older than
+/// our crates, which the steps that build from it would find late.
 pub(crate) fn run() -> Outcome {
     // Every feature and every target: a rule that holds only without a feature does not hold.
     let text = shell::output(cargo(&["metadata", "--format-version", "1", "--locked", "--all-features"]))?;
@@ -27,6 +28,13 @@ pub(crate) fn run() -> Outcome {
         let files = sources(&member.folder)?;
         violations.extend(rules::check_sources(&member.name, &files));
         violations.extend(rules::check_unsafe(&member.name, &root_manifest, &manifest, &files));
+    }
+    for manifest in OUTSIDE {
+        let arguments = ["metadata", "--format-version", "1", "--locked", "--manifest-path", manifest];
+        shell::output(cargo(&arguments)).map_err(|failure| Failure {
+            message: format!("{failure}\nif its lock file is old: cargo metadata --manifest-path {manifest}"),
+            ..failure
+        })?;
     }
     if violations.is_empty() {
         println!("deps: {} crates keep their rules", graph.members().len());
@@ -62,3 +70,14 @@ fn sources(folder: &Path) -> Outcome<Vec<SourceFile>> {
 fn read(path: &Path) -> Outcome<String> {
     fs::read_to_string(path).map_err(|error| Failure::new(format!("{} cannot be read: {error}", path.display())))
 }
+
+/// The packages outside the workspace, each with a lock file of its own.
+const OUTSIDE: [&str; 7] = [
+    "bench/Cargo.toml",
+    "fuzz/Cargo.toml",
+    "lab/ecosystem/Cargo.toml",
+    "lab/incident/Cargo.toml",
+    "lab/peers/Cargo.toml",
+    "lab/streams/Cargo.toml",
+    "lab/unexpected-eof/Cargo.toml",
+];

@@ -138,8 +138,9 @@ fn who_is_turned_away_is_woken() {
     });
 }
 
-/// Three threads have more interleavings than can be searched in CI: all of those with up to this many preemptions. Two are
-/// searched without a bound.
+/// Three threads have more interleavings than CI has time for: this searches those with up to two preemptions.
+/// `LOOM_MAX_PREEMPTIONS=3 cargo test -p closenotify --test loom` searches further, for half a minute. The models of two threads
+/// have no bound.
 fn bounded(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(2));

@@ -57,6 +57,7 @@ pub(crate) async fn sessions(version: TlsVersion) -> Sessions {
 }
 
 pub(crate) fn assert_clean(side: &str, ended: &Ended) {
-    let clean = ReceivedEnding::CloseNotify { trailing: 0 };
-    assert_eq!((&ended.received, &ended.sent), (&clean, &SentEnding::CloseNotify), "{side}: {ended}");
+    let clean = (&ReceivedEnding::CloseNotify, &SentEnding::CloseNotify);
+    assert_eq!((&ended.received, &ended.sent), clean, "{side}: {ended}");
+    assert_eq!(ended.trailing, 0, "{side}: {ended}");
 }
