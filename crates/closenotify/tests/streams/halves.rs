@@ -29,7 +29,7 @@ async fn each_half_gives_the_address_of_its_peer() {
     {
         let (reader, writer) = stream.into_split();
         assert_eq!(reader.get_ref().peer_addr().unwrap(), expected);
-        assert_eq!(writer.with_ref(|tcp| tcp.peer_addr()).unwrap(), expected);
+        assert_eq!(writer.with_ref(tokio::net::tcp::OwnedWriteHalf::peer_addr).unwrap(), expected);
         assert!(reader.reunite(writer).unwrap().get_ref().0.peer_addr().unwrap() == expected);
     }
 }
