@@ -127,8 +127,9 @@
 //! `max_fragment_size` makes more records of the same L. Raw bytes that arrive with a close_notify stay in the first of the two
 //! buffers, for `end_tls`.
 //!
-//! The limit does not apply to handshakes. While a client is silent, a handshake holds no buffer. While a ClientHello of 65,000 bytes arrives, a server holds 138 kB in addition to what
-//! the configuration shares, for no longer than its [`handshake_timeout`](TlsAcceptor::handshake_timeout).
+//! The limit does not apply to handshakes. While a client is silent, a handshake holds no buffer. While a ClientHello of 65,000
+//! bytes arrives, a server holds 138 kB in addition to what the configuration shares, for no longer than its
+//! [`handshake_timeout`](TlsAcceptor::handshake_timeout).
 //!
 //! The numbers are those of `cargo test -p closenotify --test memory -- --nocapture`, which fails when they grow.
 

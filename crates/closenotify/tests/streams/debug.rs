@@ -299,15 +299,16 @@ async fn facts_count_the_certificates_and_print_none() {
 }
 
 #[cfg(feature = "tonic")]
+impl tonic::transport::server::Connected for Loud<Wire> {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+#[cfg(feature = "tonic")]
 #[test]
 fn what_tonic_hands_on_prints_no_certificate() {
-    use tonic::transport::server::Connected;
-
-    impl Connected for Loud<Wire> {
-        type ConnectInfo = ();
-
-        fn connect_info(&self) {}
-    }
+    use tonic::transport::server::Connected as _;
 
     by_hand(|| {
         let (stream, _handle, _) = full(TlsVersion::V13, Side::Client);
