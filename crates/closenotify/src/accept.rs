@@ -151,9 +151,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Accept<T> {
     ///
     /// As [`TlsAcceptor::accept`]. Dropping the future drops the transport.
     ///
-    /// # Panics
-    ///
-    /// On a Tokio runtime without a clock, when the handshake fails.
+    /// Where Tokio has no clock (`enable_time`), nothing bounds it in time.
     pub async fn lingering(self, bounds: Linger) -> io::Result<TlsStream<T>> {
         match self.into_fallible().await {
             Ok(stream) => Ok(stream),

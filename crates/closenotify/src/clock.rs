@@ -81,7 +81,7 @@ impl Timer {
 
 /// A sleep, where the runtime has a clock. Tokio does not tell; it panics. So the panic is caught, and its message on
 /// standard error comes once a runtime.
-fn start(time: Duration) -> Option<Pin<Box<Sleep>>> {
+pub(crate) fn start(time: Duration) -> Option<Pin<Box<Sleep>>> {
     let runtime = Handle::try_current().ok()?.id();
     if is_clockless(runtime) {
         return None;

@@ -3,6 +3,7 @@
 //! transport alone what a close does for a session.
 
 use crate::buffers::{self, SCRAP};
+use crate::clock;
 use crate::outbox::Extent;
 use crate::reading::poll_read_buf;
 use crate::stream::Stream;
@@ -11,12 +12,12 @@ use std::error::Error;
 use std::fmt;
 use std::future::{Future as _, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 /// The limits of a close: how long it waits without progress, how long in total, and how many of the peer's bytes it reads and
 /// discards. The first limit that is reached ends it.
@@ -98,9 +99,7 @@ pub(crate) async fn close<T: AsyncRead + AsyncWrite + Unpin + 'static>(mut strea
 ///
 /// Dropping the future drops the transport.
 ///
-/// # Panics
-///
-/// On a Tokio runtime without a clock.
+/// Where Tokio has no clock (`enable_time`), nothing bounds it in time.
 pub async fn linger<T: AsyncRead + AsyncWrite + Unpin>(mut io: T, bounds: Linger) -> u64 {
     let mut bound = Bound::new(bounds);
     let (mut shut, mut discarded) = (false, 0_u64);
@@ -127,7 +126,8 @@ pub async fn linger<T: AsyncRead + AsyncWrite + Unpin>(mut io: T, bounds: Linger
 /// The bounds in time of a close in progress.
 #[derive(Debug)]
 struct Bound {
-    sleep: Pin<Box<Sleep>>,
+    /// `None` where there is no clock: then there are no bounds in time.
+    sleep: Option<Pin<Box<Sleep>>>,
     linger: Linger,
     /// When the close ends though bytes move.
     last: Instant,
@@ -141,8 +141,14 @@ struct Bound {
 impl Bound {
     fn new(linger: Linger) -> Self {
         let last = after(linger.time);
-        let sleep = Box::pin(sleep_until(last.min(after(linger.idle))));
+        let sleep = clock::start(linger.time.min(linger.idle));
         Self { sleep, linger, last, arrived: 0, taken: 0, queue: None }
+    }
+
+    fn put_off(&mut self, until: Instant) {
+        if let Some(sleep) = &mut self.sleep {
+            sleep.as_mut().reset(until);
+        }
     }
 
     /// Whether the time is up, with so many bytes arrived and taken in all. `queue` is asked only when it is about to be.
@@ -153,11 +159,13 @@ impl Bound {
         }
         if (self.arrived, self.taken) != (arrived, taken) {
             (self.arrived, self.taken) = (arrived, taken);
-            self.sleep.as_mut().reset(self.last.min(after(self.linger.idle)));
+            let until = self.last.min(after(self.linger.idle));
+            self.put_off(until);
         }
         loop {
             // Last, so that what can be done at once is done whatever the bound.
-            ready!(self.sleep.as_mut().poll(cx));
+            let Some(sleep) = &mut self.sleep else { return Poll::Pending };
+            ready!(sleep.as_mut().poll(cx));
             let before = std::mem::replace(&mut self.queue, queue());
             match (before, self.queue) {
                 (None, Some(1..)) => {}
@@ -167,7 +175,7 @@ impl Bound {
             }
             let idle = after(self.linger.idle.min(self.linger.time));
             self.last = if self.queue == Some(0) { after(self.linger.time) } else { self.last.max(idle) };
-            self.sleep.as_mut().reset(self.last.min(idle));
+            self.put_off(self.last.min(idle));
         }
     }
 }
@@ -250,7 +258,7 @@ pub(crate) async fn end_tls<T: AsyncRead + AsyncWrite + Unpin>(
     mut stream: Stream<T>,
     deadline: Duration,
 ) -> Result<(T, Vec<u8>), EndTlsError<Stream<T>>> {
-    let mut deadline = pin!(sleep(deadline));
+    let mut deadline = clock::start(deadline);
     let (mut closed, mut failed) = (false, None);
     let result = poll_fn(|cx| {
         if !closed {
@@ -278,7 +286,10 @@ pub(crate) async fn end_tls<T: AsyncRead + AsyncWrite + Unpin>(
             _ if unread => Poll::Ready(Err(EndTlsFault::UnreadPlaintext)),
             Some(ReceivedEnding::CloseNotify) if closed => Poll::Ready(Ok(())),
             // Woken by the transport, when it has more or takes more; else late.
-            Some(ReceivedEnding::CloseNotify) | None => deadline.as_mut().poll(cx).map(|()| Err(EndTlsFault::TimedOut)),
+            Some(ReceivedEnding::CloseNotify) | None => match &mut deadline {
+                Some(deadline) => deadline.as_mut().poll(cx).map(|()| Err(EndTlsFault::TimedOut)),
+                None => Poll::Pending,
+            },
             Some(other) => Poll::Ready(Err(EndTlsFault::Received(other.clone()))),
         }
     })

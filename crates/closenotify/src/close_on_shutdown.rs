@@ -100,9 +100,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> AsyncWrite for CloseOnShutdown
 
     /// Closes. Idempotent.
     ///
-    /// # Panics
-    ///
-    /// On a Tokio runtime without a clock.
+    /// Where Tokio has no clock (`enable_time`), nothing bounds it in time.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.closed.is_none() {

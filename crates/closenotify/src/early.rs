@@ -45,9 +45,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AcceptEarly<T> {
     ///
     /// As [`TlsAcceptor::accept`](crate::TlsAcceptor::accept). Dropping the future drops the transport.
     ///
-    /// # Panics
-    ///
-    /// On a Tokio runtime without a clock, when the handshake fails.
+    /// Where Tokio has no clock (`enable_time`), nothing bounds it in time.
     pub async fn lingering(self, bounds: Linger) -> io::Result<EarlyStream<T>> {
         match self.into_fallible().await {
             Ok(stream) => Ok(stream),

@@ -250,9 +250,7 @@ macro_rules! stream_face {
             ///
             /// Dropping the future drops the stream as it is: an abort if the `close_notify` was not sent yet.
             ///
-            /// # Panics
-            ///
-            /// On a Tokio runtime without a clock.
+            /// Where Tokio has no clock (`enable_time`), nothing bounds it in time.
             pub async fn close(self, linger: Linger) -> Ended {
                 crate::close::close(self.into_stream(), linger).await
             }
@@ -271,9 +269,7 @@ macro_rules! stream_face {
             ///
             /// Dropping the future drops the stream.
             ///
-            /// # Panics
-            ///
-            /// On a Tokio runtime without a clock.
+            /// Where Tokio has no clock (`enable_time`), nothing bounds it in time.
             pub async fn end_tls(self, deadline: Duration) -> Result<(T, Vec<u8>), EndTlsError<Self>> {
                 let wrap = self.wrapper();
                 crate::close::end_tls(self.into_stream(), deadline).await.map_err(|error| error.map_stream(wrap))

@@ -1,7 +1,7 @@
 //! Handshakes where there is no clock: nobody who did not set a timeout needs one.
 
 use crate::peer::{Configs, Side, Wire, by_hand, feed, output_of};
-use closenotify::{HandshakeError, LazyConfigAcceptor};
+use closenotify::{HandshakeError, LazyConfigAcceptor, Linger};
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -144,5 +144,32 @@ fn outside_of_a_runtime_both_sides_handshake() {
             assert!(CountingWaker::new().poll(pin!(start.into_stream(config))).is_pending());
             feed(&mut client, &handle.take_written()).unwrap();
         }
+    }
+}
+
+#[test]
+fn without_a_clock_both_sides_close_end_tls_and_linger() {
+    for version in TlsVersion::EACH {
+        let meet = || async move {
+            let configs = Configs::of(version);
+            let (to_server, to_client) = duplex(1000);
+            let (connector, acceptor) = (configs.connector(), configs.acceptor());
+            let (client, server) =
+                tokio::join!(connector.connect("localhost".try_into().unwrap(), to_server), acceptor.accept(to_client));
+            (client.unwrap(), server.unwrap())
+        };
+        without_clock(async {
+            let (client, server) = meet().await;
+            let (client, server) = tokio::join!(client.close(Linger::default()), server.close(Linger::default()));
+            assert!(client.is_clean() && server.is_clean());
+            let (client, server) = meet().await;
+            let time = Duration::from_secs(5);
+            let (client, server) = tokio::join!(client.end_tls(time), server.end_tls(time));
+            assert!(client.is_ok() && server.is_ok());
+            let (ours, mut theirs) = duplex(1000);
+            theirs.write_all(b"late").await.unwrap();
+            theirs.shutdown().await.unwrap();
+            assert_eq!(closenotify::linger(ours, Linger::default()).await, 4);
+        });
     }
 }
