@@ -73,12 +73,13 @@ fn each_failed_handshake_has_its_word_and_its_alert() {
     let mut proxy = Proxy::start(nobody(), &[]);
     let hello = client_hello(&proxy, TlsVersion::V13);
     let half = &hello[..hello.len() / 2];
-    let (refused, none) = (Some(alert(2, 50)), None);
+    // RFC 9846 section 5: a record of an unknown type is an unexpected_message.
+    let (unexpected, refused, none) = (Some(alert(2, 10)), Some(alert(2, 50)), None);
     let hello_and_close = [&hello[..], &CLOSE_NOTIFY].concat();
     type Case<'a> = (&'a [u8], Leave, &'a str, &'a str, Option<[u8; 7]>);
     let cases: [Case<'_>; 10] = [
-        (&[0xff; 100], Leave::Stay, "not_tls", "not TLS", refused),
-        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", Leave::Stay, "not_tls_plain_http", "https://", refused),
+        (&[0xff; 100], Leave::Stay, "not_tls", "not TLS", unexpected),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", Leave::Stay, "not_tls_plain_http", "https://", unexpected),
         (&[22, 3, 1, 0, 5, 1, 0, 0, 1, 9], Leave::Stay, "refused", "refused", refused),
         (b"", Leave::Fin, "truncated_boundary", "without sending anything", none),
         (half, Leave::Fin, "truncated_inside_record", "disconnected", none),
