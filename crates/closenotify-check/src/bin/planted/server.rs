@@ -296,8 +296,9 @@ fn look(received: &Received, answered: usize, key_updates: u32, tls13: bool, ser
     if server.has("end-overtakes-data") && end.is_some() {
         return Some(Next::CloseNotify);
     }
-    if server.has("fin-ends-all") && received.tcp_end == Some(TcpEnd::Fin) {
-        return Some(Next::Fin);
+    if server.has("fin-ends-all") && end.is_some() {
+        // The FIN that follows decides; the answer must not be faster.
+        return (received.tcp_end == Some(TcpEnd::Fin)).then_some(Next::Fin);
     }
     if fatal && !server.has("ignores-alerts") {
         return Some(Next::FatalAlert);
