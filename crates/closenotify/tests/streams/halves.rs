@@ -1,15 +1,13 @@
 //! What the halves give access to, and those of a transport that has none of its own.
 
 use crate::peer::{self, Configs, EACH, Met, by_hand, done, failed, read};
-use closenotify::{Linger, SplitTransport, Splittable, TlsStream, Truncation, is_truncation};
+use closenotify::{Linger, Splittable, TlsStream, Truncation, is_truncation};
 use std::io::{self, IoSlice};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use testkit::certs::TlsVersion;
 use testkit::executor::CountingWaker;
-use testkit::transport::{ReadStep, Scripted, ScriptedRead, ScriptedWrite, WriteStep};
+use testkit::transport::ReadStep;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -89,101 +87,6 @@ impl AsyncWrite for Tunnel {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
-}
-
-/// A transport whose next write does what the test wants.
-struct Hooked {
-    read: ScriptedRead,
-    write: HookedWrite,
-}
-
-struct HookedWrite {
-    io: ScriptedWrite,
-    hook: Hook,
-}
-
-type Hook = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
-
-impl SplitTransport for Hooked {
-    type ReadHalf = ScriptedRead;
-    type WriteHalf = HookedWrite;
-
-    fn split(self) -> (ScriptedRead, HookedWrite) {
-        (self.read, self.write)
-    }
-
-    fn reunite(read: ScriptedRead, write: HookedWrite) -> Self {
-        Self { read, write }
-    }
-}
-
-impl AsyncRead for Hooked {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.read).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for HookedWrite {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let hook = self.hook.lock().unwrap().take();
-        if let Some(hook) = hook {
-            hook();
-        }
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-impl AsyncWrite for Hooked {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.write).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.write).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.write).poll_shutdown(cx)
-    }
-}
-
-/// The reader polls the transport for writing, the writer comes and is turned away, and then the transport panics.
-#[test]
-fn a_panic_of_the_transport_under_one_half_leaves_the_other_awake() {
-    by_hand(|| {
-        let configs = Configs::of(TlsVersion::V13);
-        let (scripted, handle) = Scripted::new([]);
-        let (read_half, write_half) = scripted.into_split();
-        let hook = Hook::default();
-        let wire = Hooked { read: read_half, write: HookedWrite { io: write_half, hook: Arc::clone(&hook) } };
-        let mut peer = configs.peer_of(peer::Side::Server);
-        let stream = TlsStream::from(peer::shake(configs.acceptor().accept(wire), &handle, &mut peer));
-        let (mut reader, mut writer) = stream.into_split();
-        let (reads, writes) = (CountingWaker::new(), Arc::new(CountingWaker::new()));
-        handle.push_write(WriteStep::Accept(3));
-        handle.push_write(WriteStep::Pending);
-        assert_eq!(done(peer::write(&writes, &mut writer, b"some")), 4);
-        handle.release_write();
-        let _ = writes.take_wakes();
-        let writer = Arc::new(Mutex::new(writer));
-        let (other, waker) = (Arc::clone(&writer), Arc::clone(&writes));
-        *hook.lock().unwrap() = Some(Box::new(move || {
-            assert!(peer::flush(&waker, &mut *other.lock().unwrap()).is_pending());
-            panic!("the transport is broken");
-        }));
-        let polled = catch_unwind(AssertUnwindSafe(|| read(&reads, &mut reader, 10)));
-        assert!(polled.is_err());
-        assert_eq!(writes.take_wakes(), 1, "the writer was turned away, and has its turn");
-        done(peer::flush(&writes, &mut *writer.lock().unwrap()));
-    });
 }
 
 const MUCH: usize = 2 << 20;

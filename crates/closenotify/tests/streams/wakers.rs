@@ -5,6 +5,7 @@ use crate::peer::{self, EACH, Met, Side, Wire, by_hand, done, failed, read, shut
 use closenotify::{SplitTransport, TlsConnector};
 use std::cell::RefCell;
 use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -431,6 +432,30 @@ fn a_writer_that_is_dropped_while_the_reader_pays_is_gone_when_it_is_done() {
         assert_eq!((at_writer.wakes(), at_writer.live()), (0, 0));
         wire.push_data(peer::data(&mut peer, b"goes on"));
         assert_eq!(done(read(&at_reader, &mut reader, 10)), b"goes on");
+    });
+}
+
+/// The reader polls the transport for writing, the writer comes and is turned away, and then the transport panics.
+#[test]
+fn a_panic_of_the_transport_under_one_half_leaves_the_other_awake() {
+    by_hand(|| {
+        let (mut reader, mut writer, wire, _peer, call) = calling();
+        let (at_reader, at_writer) = (CountingWaker::new(), CountingWaker::new());
+        wire.push_write(WriteStep::Accept(3));
+        wire.push_write(WriteStep::Pending);
+        assert_eq!(done(write(&at_writer, &mut writer, b"some")), 4);
+        wire.release_write();
+        let _ = at_writer.take_wakes();
+        let writer = Rc::new(RefCell::new(writer));
+        let (inside, counter) = (Rc::clone(&writer), at_writer.clone());
+        *call.borrow_mut() = Some(Box::new(move || {
+            assert!(peer::flush(&counter, &mut *inside.borrow_mut()).is_pending());
+            panic!("the transport is broken");
+        }));
+        let polled = catch_unwind(AssertUnwindSafe(|| read(&at_reader, &mut reader, 10)));
+        assert!(polled.is_err());
+        assert_eq!(at_writer.take_wakes(), 1, "the writer was turned away, and has its turn");
+        done(peer::flush(&at_writer, &mut *writer.borrow_mut()));
     });
 }
 
