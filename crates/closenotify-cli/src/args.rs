@@ -116,6 +116,7 @@ pub(crate) struct ProxyCommand {
     pub(crate) source: Source,
     pub(crate) truncation: TruncationPolicy,
     pub(crate) timeouts: Timeouts,
+    pub(crate) drain: Duration,
     pub(crate) log: LogFormat,
 }
 
@@ -155,8 +156,9 @@ impl ProxyArgs {
                 handshake: self.handshake_timeout,
                 idle: self.idle_timeout,
                 half_close: self.half_close_timeout,
-                drain: self.drain,
+                ..Timeouts::default()
             },
+            drain: self.drain,
             log: self.log.into(),
         }
     }
@@ -270,9 +272,10 @@ mod tests {
             handshake: Duration::from_millis(1),
             idle: Duration::from_secs(120),
             half_close: Duration::from_secs(3),
-            drain: Duration::from_secs(3600),
+            ..Timeouts::default()
         };
         assert_eq!(command.timeouts, timeouts);
+        assert_eq!(command.drain, Duration::from_secs(3600));
     }
 
     #[test]

@@ -55,6 +55,7 @@ async fn serve(command: ProxyCommand) -> Result<Drained, Failure> {
         tls: credentials.server_config().map_err(bad)?,
         truncation: command.truncation,
         timeouts: command.timeouts,
+        drain: command.drain,
         log: command.log,
     };
     // Caught before anyone can know that it listens, and send one.
@@ -66,7 +67,7 @@ async fn serve(command: ProxyCommand) -> Result<Drained, Failure> {
     let (trigger, shutdown) = Shutdown::channel();
     let drained = tokio::select! {
         drained = proxy.run(shutdown) => drained,
-        never = signals.pass_on(trigger, command.timeouts.drain, report) => match never {},
+        never = signals.pass_on(trigger, command.drain, report) => match never {},
     };
     report.drained(drained);
     Ok(drained)

@@ -4,6 +4,7 @@
 //! write it. Names are not resolved here but each time they are used, since their addresses change.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::{error, fmt, io};
 
@@ -11,13 +12,13 @@ use std::{error, fmt, io};
 ///
 /// Shown and parsed as `name:port`, `127.0.0.1:port` or `[::1]:port`. Port 0 means "any free port" and is good for
 /// listening only; see [`HostPort::parse_target`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostPort {
     host: Host,
     port: u16,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Host {
     Ip(IpAddr),
     Name(String),
@@ -70,6 +71,58 @@ impl HostPort {
             return Err(io::Error::new(io::ErrorKind::NotFound, format!("{name} has no address")));
         }
         Ok(found)
+    }
+}
+
+/// Where something listens or is reached: a TCP address or a Unix socket.
+///
+/// Shown and parsed as `host:port`, `[ipv6]:port` or `unix:/path`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// A host and a port.
+    Tcp(HostPort),
+    /// The absolute path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// Parses an endpoint to connect to: its port, if it has one, is not 0.
+    ///
+    /// # Errors
+    ///
+    /// As [`FromStr`], and [`AddressError::PortZero`].
+    pub fn parse_target(text: &str) -> Result<Self, AddressError> {
+        match text.parse()? {
+            Self::Tcp(address) if address.port() == 0 => Err(AddressError::PortZero),
+            endpoint => Ok(endpoint),
+        }
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        match text.strip_prefix("unix:") {
+            Some(path) if path.starts_with('/') => Ok(Self::Unix(path.into())),
+            Some(path) => Err(AddressError::RelativePath { path: path.into() }),
+            None => text.parse().map(Self::Tcp),
+        }
+    }
+}
+
+impl From<HostPort> for Endpoint {
+    fn from(address: HostPort) -> Self {
+        Self::Tcp(address)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
     }
 }
 
@@ -166,6 +219,11 @@ pub enum AddressError {
         /// What stands there.
         host: String,
     },
+    /// The path of a Unix socket does not begin at the root.
+    RelativePath {
+        /// The path as written.
+        path: String,
+    },
     /// The host is neither an address nor a name; a URL, perhaps.
     NotAHost {
         /// What stands in its place.
@@ -186,6 +244,9 @@ impl fmt::Display for AddressError {
             Self::UnclosedBracket => f.write_str("the closing bracket is missing: write [ipv6]:port"),
             Self::NotIpv6 { host } => {
                 write!(f, "{host:?} is not an IPv6 address: brackets are for those only, without a zone")
+            }
+            Self::RelativePath { path } => {
+                write!(f, "{path:?} is not an absolute path: write unix:/path/to/socket")
             }
             Self::NotAHost { host } => {
                 write!(f, "{host:?} is neither a host name nor an address: write host:port, without scheme and path")

@@ -96,6 +96,44 @@ pub(crate) struct Entry {
     pub(crate) wasted_polls: u64,
 }
 
+/// What became of a session, in one word: the first of every line, and what alerts are made of.
+///
+/// The first that applies is taken, in the order of this list after [`Complete`](Self::Complete).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionResult {
+    /// Both streams arrived complete at their receivers, as far as these still wanted them.
+    Complete,
+    /// No byte was relayed: the handshake failed, no route matched, the client may not enter, or no upstream was reached.
+    Refused,
+    /// A deadline of ours passed.
+    TimedOut,
+    /// The proxy gave it up: an order to stop, a spin, an internal error.
+    Aborted,
+    /// The client's stream ended without close_notify while its answer was not complete.
+    RequestTruncated,
+    /// The upstream's stream did not end with FIN (or close_notify), or the client did not get all of it.
+    AnswerTruncated,
+}
+
+impl SessionResult {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Complete, Self::Refused, Self::TimedOut, Self::Aborted, Self::RequestTruncated, Self::AnswerTruncated];
+
+    /// The stable machine word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Refused => "refused",
+            Self::TimedOut => "timed_out",
+            Self::Aborted => "aborted",
+            Self::RequestTruncated => "request_truncated",
+            Self::AnswerTruncated => "answer_truncated",
+        }
+    }
+}
+
 /// How far a session got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -9,11 +9,12 @@ pub mod proxy;
 mod relay;
 mod session;
 pub mod shutdown;
+mod socket;
 mod tcp_end;
 
-pub use address::HostPort;
+pub use address::{Endpoint, HostPort};
 pub use config::{LogFormat, ProxyConfig, Timeouts, TruncationPolicy};
-pub use ledger::Ledger;
+pub use ledger::{Ledger, SessionResult};
 pub use proxy::{BindError, Drained, Proxy};
 pub use relay::TcpEnding;
 pub use shutdown::{Shutdown, ShutdownTrigger};

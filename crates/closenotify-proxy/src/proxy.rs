@@ -62,7 +62,8 @@ impl Proxy {
     /// Dropping the future closes the listener and drops every session where it is.
     pub async fn run(self, shutdown: Shutdown) -> Drained {
         let Self { listener, config, ledger, local_addr: _ } = self;
-        let Timeouts { handshake, drain, .. } = config.timeouts;
+        let drain = config.drain;
+        let Timeouts { handshake, .. } = config.timeouts;
         let (aborter, abort) = Shutdown::channel();
         let sessions = Arc::new(Sessions {
             acceptor: TlsAcceptor::from(config.tls).handshake_timeout(handshake),
