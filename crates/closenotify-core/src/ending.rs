@@ -177,6 +177,10 @@ pub enum Deadline {
     Close,
     /// The process is shutting down, and the session did not finish in time.
     Drain,
+    /// The session lasted longer than a session may.
+    Lifetime,
+    /// A connection of ours was not established in time.
+    Connect,
 }
 
 impl Deadline {
@@ -188,6 +192,8 @@ impl Deadline {
             Self::HalfClose => "half_close",
             Self::Close => "close",
             Self::Drain => "drain",
+            Self::Lifetime => "lifetime",
+            Self::Connect => "connect",
         }
     }
 }
@@ -200,6 +206,8 @@ impl fmt::Display for Deadline {
             Self::HalfClose => "the half-close deadline",
             Self::Close => "the close deadline",
             Self::Drain => "the drain deadline",
+            Self::Lifetime => "the lifetime limit",
+            Self::Connect => "the connect deadline",
         })
     }
 }

@@ -5,6 +5,7 @@
 //! endings are right.
 
 mod body;
+mod ends;
 mod routes;
 mod wire;
 
@@ -20,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
-use crate::tcp_end;
+use ends as tcp_end;
 use wire::{ResetOrder, Wire};
 
 /// A running demo server. It serves until this is dropped.

@@ -14,25 +14,28 @@ mod tests;
 
 pub(crate) use guard::Guard;
 pub use leg::TcpEnding;
-pub(crate) use leg::{Leg, TcpLeg, TlsLeg};
+pub(crate) use leg::{Leg, Side, TcpLeg, TlsLeg};
 pub(crate) use pump::Outcome;
 
+use bytes::BytesMut;
 use closenotify::Deadline;
 use pollcheck::meter::Gauge;
 use pump::Pump;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 /// The bounds of a relay.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Without a byte while both directions are open.
+    /// Without progress while both directions are open.
     pub(crate) idle: Duration,
-    /// Without a byte when one direction has ended.
+    /// Without progress when one direction has ended.
     pub(crate) half_close: Duration,
+    /// When it must be over, whatever moves.
+    pub(crate) until: Option<Instant>,
 }
 
 /// Who ended first.
@@ -61,9 +64,14 @@ pub(crate) struct Report {
     pub(crate) bytes_a_to_b: u64,
     /// Bytes from `b` that `a` took.
     pub(crate) bytes_b_to_a: u64,
+    /// Whether `a` and `b` each have sent more than was passed on, without an end.
+    pub(crate) sending: [bool; 2],
 }
 
-/// Relays between two legs until both directions have ended, one of them was cut, or a deadline has passed.
+/// Relays between two legs until both directions have ended, one of them was truncated, or a deadline has passed.
+///
+/// Progress is a byte that a leg gives or takes, and a byte that leaves the send queue of a leg's kernel: a peer that reads
+/// slowly from a full queue is not idle.
 ///
 /// Dropping it leaves the legs where they are; [`report`](Self::report) says where that is.
 pub(crate) struct Relay<'a, A, B> {
@@ -77,23 +85,34 @@ pub(crate) struct Relay<'a, A, B> {
     first: Option<First>,
     timed_out: Option<Deadline>,
     last_progress: Instant,
+    last_look: Instant,
+    /// The send queues at the last look since the last byte moved.
+    unsent: [Option<u64>; 2],
     timer: Pin<Box<Sleep>>,
 }
 
 impl<'a, A: Leg, B: Leg> Relay<'a, A, B> {
     pub(crate) fn new(a: &'a mut A, b: &'a mut B, limits: Limits) -> Self {
+        Self::with(a, b, limits, BytesMut::new())
+    }
+
+    /// A relay with bytes from `a` that were read before.
+    pub(crate) fn with(a: &'a mut A, b: &'a mut B, limits: Limits, from_a: BytesMut) -> Self {
         let now = Instant::now();
+        let first_look = now + limits.idle / 2;
         Self {
             gauges: [a.gauge(), b.gauge()],
             a,
             b,
-            a_to_b: Pump::new(),
+            a_to_b: Pump::with(from_a),
             b_to_a: Pump::new(),
             limits,
             first: None,
             timed_out: None,
             last_progress: now,
-            timer: Box::pin(tokio::time::sleep_until(now + limits.idle)),
+            last_look: now,
+            unsent: [None; 2],
+            timer: Box::pin(tokio::time::sleep_until(limits.until.map_or(first_look, |until| until.min(first_look)))),
         }
     }
 
@@ -106,6 +125,7 @@ impl<'a, A: Leg, B: Leg> Relay<'a, A, B> {
             b_to_a: self.b_to_a.outcome(),
             bytes_a_to_b: self.a_to_b.bytes(),
             bytes_b_to_a: self.b_to_a.bytes(),
+            sending: [self.a_to_b.is_behind(), self.b_to_a.is_behind()],
         }
     }
 
@@ -141,7 +161,7 @@ impl<'a, A: Leg, B: Leg> Relay<'a, A, B> {
             }
         }
         let progress = stepped || self.moved() != before;
-        // Behind that: what is thrown away must not keep a session alive.
+        // After that: what is discarded must not keep a session alive.
         self.watch(cx);
         progress
     }
@@ -182,24 +202,66 @@ impl<'a, A: Leg, B: Leg> Relay<'a, A, B> {
             || (cut(other) && !one.is_finishing())
     }
 
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Deadline> {
+    /// Ready with the deadline that has passed, or with `None` when a look has ended a direction.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Option<Deadline>> {
         let half_closed = self.a_to_b.has_ended() || self.b_to_a.has_ended();
         let (limit, which) = match half_closed {
             true => (self.limits.half_close, Deadline::HalfClose),
             false => (self.limits.idle, Deadline::Idle),
         };
-        let deadline = self.last_progress + limit;
-        // Progress does not touch the timer; it is set again when it has fired too early, or must fire sooner.
-        if deadline < self.timer.deadline() {
-            self.timer.as_mut().reset(deadline);
-        }
-        while self.timer.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= deadline {
-                return Poll::Ready(which);
+        loop {
+            let strikes = self.last_progress + limit;
+            let blocked = self.a_to_b.is_blocked() || self.b_to_a.is_blocked();
+            let pause = if blocked { LOOK_WHEN_BLOCKED.min(limit / 2) } else { limit / 2 };
+            let look = strikes.min(self.last_progress.max(self.last_look) + pause);
+            let due = self.limits.until.map_or(look, |until| until.min(look));
+            // Progress does not touch the timer; it is set again when it has fired too early, or must fire sooner.
+            if due < self.timer.deadline() {
+                self.timer.as_mut().reset(due);
             }
-            self.timer.as_mut().reset(deadline);
+            ready!(self.timer.as_mut().poll(cx));
+            let now = Instant::now();
+            if now < due {
+                self.timer.as_mut().reset(due);
+                continue;
+            }
+            if self.limits.until.is_some_and(|until| now >= until) {
+                return Poll::Ready(Some(Deadline::Lifetime));
+            }
+            self.last_look = now;
+            let ended = self.look(now);
+            if now >= self.last_progress + limit {
+                return Poll::Ready(Some(which));
+            }
+            // After the instant that it has fired at, in any case.
+            self.timer.as_mut().reset(now + pause);
+            if ended {
+                return Poll::Ready(None);
+            }
         }
-        Poll::Pending
+    }
+
+    /// Looks at what no read or write shows: whether the send queues shrink, and whether a leg that is not read, or that
+    /// has ended, has been reset. Returns whether that ended a direction.
+    fn look(&mut self, now: Instant) -> bool {
+        let unsent = [self.a.unsent(), self.b.unsent()];
+        let shrank = |(before, now): (&Option<u64>, &Option<u64>)| now.is_some() && before > now;
+        if self.unsent.iter().zip(&unsent).any(shrank) {
+            self.last_progress = now;
+        }
+        self.unsent = unsent;
+        // Without an end from us, a connection is dead only when its peer has reset it. What it sent before may still be
+        // complete, so only the direction to it ends.
+        let to_a = self.b_to_a.outcome().is_none() && self.a.is_dead();
+        let to_b = self.a_to_b.outcome().is_none() && self.b.is_dead();
+        if to_a {
+            self.b_to_a.lose_sink();
+        }
+        if to_b {
+            self.a_to_b.lose_sink();
+        }
+        self.note_first();
+        to_a || to_b
     }
 }
 
@@ -208,15 +270,21 @@ impl<A: Leg, B: Leg> Future for Relay<'_, A, B> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
         let this = &mut *self;
-        if this.pump(cx) {
-            this.last_progress = Instant::now();
+        loop {
+            if this.pump(cx) {
+                this.last_progress = Instant::now();
+                this.unsent = [None; 2];
+            }
+            if this.is_done() {
+                return Poll::Ready(this.report());
+            }
+            if let Some(deadline) = ready!(this.poll_deadline(cx)) {
+                this.stop(deadline);
+                return Poll::Ready(this.report());
+            }
         }
-        if this.is_done() {
-            return Poll::Ready(this.report());
-        }
-        this.poll_deadline(cx).map(|deadline| {
-            this.stop(deadline);
-            this.report()
-        })
     }
 }
+
+/// How often a leg that is not read, because what came from it is not taken, is looked at for a reset.
+const LOOK_WHEN_BLOCKED: Duration = Duration::from_secs(1);

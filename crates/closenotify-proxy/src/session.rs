@@ -6,16 +6,17 @@
 //! reset, behind what had arrived for it.
 
 use crate::address::HostPort;
+use crate::config::SpinAction;
 use crate::config::{Timeouts, TruncationPolicy};
 use crate::ledger::{EndedFirst, Entry, Ledger, Phase};
 use crate::relay::{First, Guard, Leg, Limits, Outcome, Relay, Report, TcpEnding, TcpLeg, TlsLeg};
 use crate::shutdown::Shutdown;
-use crate::tcp_end;
+use crate::socket::{Socket, Transport};
+use crate::tcp_end::{Until, settle};
 use closenotify::{
-    Deadline, HandshakeError, Linger, ReceivedEnding, SentEnding, TlsAcceptor, io_kind_word, linger, send_queue, server,
+    Deadline, HandshakeError, Linger, ReceivedEnding, SentEnding, TlsAcceptor, io_kind_word, linger, server,
 };
 use pollcheck::meter::{Counts, Metered, Spin};
-use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -47,12 +48,11 @@ pub(crate) async fn serve(sessions: Arc<Sessions>, number: u64, client: TcpStrea
     aborted
 }
 
-type Client = server::TlsStream<Metered<TcpStream>>;
+type Client = server::TlsStream<Metered<Socket>>;
 
 impl Sessions {
     async fn run(&self, client: TcpStream, entry: &mut Entry, started: Instant) -> bool {
-        // Small answers and ends must not wait for an acknowledgement.
-        let _ = client.set_nodelay(true);
+        let client = Socket::from(client);
         let handshake = tokio::select! {
             biased;
             result = self.acceptor.accept(Metered::new(client)).into_fallible() => result,
@@ -79,7 +79,7 @@ impl Sessions {
                 entry.ended_first = Some(EndedFirst::Proxy);
                 entry.explain(Deadline::Drain.to_string() + " passed while the upstream was being reached");
                 entry.client_ended(&ReceivedEnding::TimedOut(Deadline::Drain), &SentEnding::TimedOut(Deadline::Drain));
-                tcp_end::reset(client.into_inner().0.into_inner(), ready(())).await;
+                drop(client);
                 return true;
             }
         };
@@ -90,7 +90,7 @@ impl Sessions {
                 entry.upstream_received = Some(format!("failed_{}", io_kind_word(error.kind())).into());
                 entry.explain(format!("cannot reach the upstream {}: {error}", self.upstream));
                 entry.client_ended(&ReceivedEnding::Abandoned, &SentEnding::Aborted);
-                tcp_end::reset(client.into_inner().0.into_inner(), ready(())).await;
+                drop(client);
                 return false;
             }
         };
@@ -100,27 +100,24 @@ impl Sessions {
     }
 
     /// Connects to the first of the upstream's addresses that answers.
-    async fn connect(&self) -> io::Result<(TcpStream, SocketAddr)> {
+    async fn connect(&self) -> io::Result<(Socket, SocketAddr)> {
         let attempt = async {
             let mut failure = None;
             for address in self.upstream.resolve().await? {
                 match TcpStream::connect(address).await {
-                    Ok(stream) => {
-                        let _ = stream.set_nodelay(true);
-                        return Ok((stream, address));
-                    }
+                    Ok(stream) => return Ok((stream.into(), address)),
                     Err(error) => failure = Some(error),
                 }
             }
             Err(failure.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
         };
-        timeout(CONNECT_TIMEOUT, attempt).await.unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into()))
+        timeout(self.timeouts.connect, attempt).await.unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    async fn relay(&self, client: Client, upstream: TcpStream, entry: &mut Entry) -> bool {
+    async fn relay(&self, client: Client, upstream: Socket, entry: &mut Entry) -> bool {
         let mut client = TlsLeg::new(client, self.truncation);
         let mut upstream = TcpLeg::new(upstream);
-        let limits = Limits { idle: self.timeouts.idle, half_close: self.timeouts.half_close };
+        let limits = Limits { idle: self.timeouts.idle, half_close: self.timeouts.half_close, until: None };
         let Relayed { report, counts, spin, aborted } = relay(&mut client, &mut upstream, limits, &self.abort).await;
 
         entry.polls = counts.polls;
@@ -159,7 +156,8 @@ impl Sessions {
     }
 
     /// A handshake that failed has sent its alert; the connection is ended so that it arrives.
-    async fn refuse(&self, entry: &mut Entry, error: &io::Error, client: TcpStream) {
+    async fn refuse(&self, entry: &mut Entry, error: &io::Error, client: Socket) {
+        client.disarm();
         // An error of the transport comes as it is.
         let cause = HandshakeError::find(error).cloned().unwrap_or_else(|| match error.kind() {
             io::ErrorKind::ConnectionReset => HandshakeError::Reset,
@@ -183,12 +181,12 @@ impl Sessions {
 
     /// Ends the client's connection, and returns how its two halves ended, how much was discarded, and how much of that came
     /// after its close_notify.
-    async fn end_client(&self, leg: TlsLeg<TcpStream>, report: &Report) -> (ReceivedEnding, SentEnding, u64, u64) {
+    async fn end_client(&self, leg: TlsLeg<Socket>, report: &Report) -> (ReceivedEnding, SentEnding, u64, u64) {
         let given_up = report.timed_out.map_or(ReceivedEnding::Abandoned, ReceivedEnding::TimedOut);
         let received = leg.received().cloned();
         let sent = leg.sent().cloned();
         let mut stream = leg.into_stream();
-        stream.set_send_queue(|io| send_queue(io.get_ref()));
+        stream.set_send_queue(|io| io.get_ref().unsent());
         match sent {
             // It has been told that it has everything, or why not: it must get that.
             Some(sent @ (SentEnding::CloseNotify | SentEnding::Alert(_))) => {
@@ -204,36 +202,64 @@ impl Sessions {
                 (received, sent, discarded, trailing)
             }
             sent => {
-                let sent = sent.unwrap_or(report.timed_out.map_or(SentEnding::Aborted, SentEnding::TimedOut));
-                tcp_end::reset(stream.into_inner().0.into_inner(), self.patience(report)).await;
-                (received.unwrap_or(given_up), sent, 0, 0)
+                let reset = received == Some(ReceivedEnding::Reset);
+                let sent = sent.unwrap_or(match report.timed_out {
+                    Some(deadline) => SentEnding::TimedOut(deadline),
+                    // Its reset came while the answer flowed.
+                    None if reset => SentEnding::Failed(io::ErrorKind::ConnectionReset),
+                    None => SentEnding::Aborted,
+                });
+                let mut io = stream.into_inner().0.into_inner();
+                let mut discarded = 0;
+                if report.timed_out.is_none() && !reset {
+                    tokio::select! {
+                        biased;
+                        settled = settle(&mut io, Until::Reset, RESET_PATIENCE, report.sending[0]) => {
+                            discarded = settled.discarded;
+                        }
+                        () = self.abort.aborting() => {}
+                    }
+                }
+                io.arm();
+                (received.unwrap_or(given_up), sent, discarded, 0)
             }
         }
     }
 
     /// Ends the upstream's connection, and says how its two directions ended.
-    async fn end_upstream(&self, leg: TcpLeg<TcpStream>, report: &Report) -> (TcpEnding, TcpEnding) {
+    async fn end_upstream(&self, leg: TcpLeg<Socket>, report: &Report) -> (TcpEnding, TcpEnding) {
         let received = leg.received();
-        let sent = leg.sent();
-        let whole = received == Some(TcpEnding::Fin) && report.a_to_b != Some(Outcome::Cut) && sent.is_some();
-        let stream = leg.into_inner();
-        if whole {
-            drop(stream);
+        let mut sent = leg.sent();
+        let mut io = leg.into_inner();
+        let finished = sent == Some(TcpEnding::Fin);
+        if finished && received == Some(TcpEnding::Fin) {
+            // Both ends have been exchanged: nothing can destroy what is still under way.
+            drop(io);
+        } else if finished && report.timed_out.is_none() {
+            let settled = tokio::select! {
+                biased;
+                settled = settle(&mut io, Until::PeerEnds, self.timeouts.half_close, false) => Some(settled),
+                () = self.abort.aborting() => None,
+            };
+            if settled.is_some_and(|settled| !settled.delivered) {
+                sent = Some(TcpEnding::TimedOut(Deadline::HalfClose));
+            }
+            io.arm();
         } else {
-            tcp_end::reset(stream, self.patience(report)).await;
+            if report.timed_out.is_none() {
+                tokio::select! {
+                    biased;
+                    _settled = settle(&mut io, Until::Reset, RESET_PATIENCE, false) => {}
+                    () = self.abort.aborting() => {}
+                }
+            }
+            io.arm();
         }
         let (no_end, by_us) = match report.timed_out {
             Some(deadline) => (TcpEnding::TimedOut(deadline), TcpEnding::TimedOut(deadline)),
             None => (TcpEnding::Abandoned, TcpEnding::Reset),
         };
         (received.unwrap_or(no_end), sent.unwrap_or(by_us))
-    }
-
-    /// For how long a reset waits for what had arrived to be sent: not at all where the peer has had its time.
-    async fn patience(&self, report: &Report) {
-        if report.timed_out.is_none() {
-            let _ = timeout(RESET_PATIENCE, self.abort.aborting()).await;
-        }
     }
 }
 
@@ -249,7 +275,7 @@ struct Relayed {
 
 /// Relays until the relay is done, spins, or aborting is ordered.
 async fn relay<A: Leg, B: Leg>(a: &mut A, b: &mut B, limits: Limits, abort: &Shutdown) -> Relayed {
-    let mut relay = Guard::new(Relay::new(a, b, limits));
+    let mut relay = Guard::new(Relay::new(a, b, limits), SpinAction::End, |_| {});
     let aborted = tokio::select! {
         biased;
         _reported = &mut relay => false,
@@ -264,9 +290,6 @@ async fn relay<A: Leg, B: Leg>(a: &mut A, b: &mut B, limits: Limits, abort: &Shu
 fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
-
-/// How long reaching the upstream may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a reset waits, at most, for the peer to take what had arrived for it.
 const RESET_PATIENCE: Duration = Duration::from_secs(5);

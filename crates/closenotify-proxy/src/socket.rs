@@ -4,6 +4,9 @@
 //! reset on close from its first moment ([`arm`](Transport::arm)), and set back when everything for its peer has been sent,
 //! FIN included ([`disarm`](Transport::disarm)). A Unix socket has no reset: its peer sees the same end in either case.
 
+#[cfg(test)]
+pub(crate) mod scripted;
+
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};

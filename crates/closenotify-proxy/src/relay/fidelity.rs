@@ -3,6 +3,7 @@
 
 use super::{First, Leg, Limits, Outcome, Relay, Report, TcpEnding, TcpLeg, TlsLeg};
 use crate::config::TruncationPolicy;
+use crate::socket::scripted::{Kernel, Script};
 use closenotify::{AlertDescription, Deadline, ReceivedEnding, SentEnding, TlsAcceptor, TruncatedAt};
 use pollcheck::meter::Metered;
 use std::io::ErrorKind;
@@ -12,16 +13,18 @@ use std::time::Duration;
 use testkit::certs::{Authority, TlsVersion};
 use testkit::client::Client;
 use testkit::executor::CountingWaker;
-use testkit::transport::{Handle, ReadStep, Scripted};
+use testkit::transport::ReadStep;
 use tokio::time::Instant;
 
-const LIMITS: Limits = Limits { idle: Duration::from_secs(60), half_close: Duration::from_secs(10) };
+const LIMITS: Limits = Limits { idle: Duration::from_secs(60), half_close: Duration::from_secs(10), until: None };
 
 struct Scene {
     client: Client,
-    upstream: Handle,
-    tls: TlsLeg<Scripted>,
-    tcp: TcpLeg<Scripted>,
+    /// The client's connection, as the proxy's kernel has it.
+    kernel: Script,
+    upstream: Script,
+    tls: TlsLeg<Kernel>,
+    tcp: TcpLeg<Kernel>,
     tls_first: bool,
 }
 
@@ -37,8 +40,8 @@ struct Seen {
 impl Scene {
     /// Lets the relay run until `script` has nothing more to do: it is called between polls and answers whether it did
     /// something. Then the relay is done, or runs out of time on the paused clock.
-    async fn play(&mut self, mut script: impl FnMut(&mut Client, &Handle) -> bool) -> Seen {
-        let Self { client, upstream, tls, tcp, tls_first } = self;
+    async fn play(&mut self, mut script: impl FnMut(&mut Client, &Script) -> bool) -> Seen {
+        let Self { client, upstream, tls, tcp, tls_first, .. } = self;
         let report = match tls_first {
             true => drive(Relay::new(tls, tcp, LIMITS), || script(client, upstream)).await,
             false => drive(Relay::new(tcp, tls, LIMITS), || script(client, upstream)).await,
@@ -80,8 +83,8 @@ fn each(policy: TruncationPolicy, row: impl AsyncFn(Scene)) {
     for version in TlsVersion::EACH {
         for tls_first in [true, false] {
             runtime.block_on(async {
-                let (transport, wire) = Scripted::new([]);
-                let mut client = Client::new(authority.client_config(version), wire);
+                let (transport, wire) = Kernel::new([]);
+                let mut client = Client::new(authority.client_config(version), wire.handle());
                 let acceptor = TlsAcceptor::from(authority.server_config(version));
                 let mut accept = pin!(acceptor.accept(Metered::new(transport)));
                 let waker = CountingWaker::new();
@@ -92,9 +95,10 @@ fn each(policy: TruncationPolicy, row: impl AsyncFn(Scene)) {
                     }
                 };
                 client.pump();
-                let (transport, upstream) = Scripted::new([]);
+                let (transport, upstream) = Kernel::new([]);
                 let scene = Scene {
                     client,
+                    kernel: wire,
                     upstream,
                     tls: TlsLeg::new(stream, policy),
                     tcp: TcpLeg::new(transport),
@@ -107,7 +111,7 @@ fn each(policy: TruncationPolicy, row: impl AsyncFn(Scene)) {
 }
 
 /// Calls the steps of a script one by one.
-fn steps<'a>(steps: impl IntoIterator<Item = Step<'a>>) -> impl FnMut(&mut Client, &Handle) -> bool {
+fn steps<'a>(steps: impl IntoIterator<Item = Step<'a>>) -> impl FnMut(&mut Client, &Script) -> bool {
     let mut steps = steps.into_iter();
     move |client, upstream| steps.next().map(|step| step(client, upstream)).is_some()
 }
@@ -146,6 +150,7 @@ fn client_close_notify_is_fin_to_the_upstream_and_the_answer_still_flows() {
                 assert!(scene.client.closed && scene.client.wire.is_shut_down());
                 assert_eq!(scene.tls.received(), Some(&ReceivedEnding::CloseNotify));
                 assert_eq!(scene.tls.sent(), Some(&SentEnding::CloseNotify));
+                assert!(!scene.kernel.is_armed() && !scene.upstream.is_armed(), "closing either destroys nothing");
                 assert_eq!((scene.tcp.received(), scene.tcp.sent()), (Some(TcpEnding::Fin), Some(TcpEnding::Fin)));
                 assert_eq!(scene.upstream.written(), b"request", "nothing from behind the close_notify");
             });
@@ -185,23 +190,35 @@ fn client_truncation_cuts_the_upstream_when_strict() {
             assert_eq!((seen.to_upstream, seen.to_client, seen.first), (Some(Outcome::Cut), None, Some(true)));
             assert_eq!(scene.upstream.written(), b"request");
             assert!(!scene.upstream.is_shut_down() && !scene.client.closed);
+            assert!(scene.kernel.is_armed() && scene.upstream.is_armed(), "closing either is a reset");
             assert_eq!(scene.tls.received(), Some(&ending));
         });
     }
 }
 
 #[test]
-fn client_truncation_is_fin_to_the_upstream_when_tolerant_and_still_recorded() {
-    for (deed, ending) in TRUNCATIONS {
-        each(TruncationPolicy::Tolerant, async |mut scene| {
-            let seen = scene.play(steps([act(deed), answer()])).await;
-            assert_eq!((seen.to_upstream, seen.to_client), (Some(Outcome::Whole), Some(Outcome::Whole)));
-            assert_eq!(scene.upstream.written(), b"request");
-            assert!(scene.upstream.is_shut_down() && scene.client.closed);
-            assert_eq!(scene.client.plaintext, b"answer");
-            assert_eq!(scene.tls.received(), Some(&ending));
-        });
-    }
+fn client_fin_between_records_is_fin_to_the_upstream_when_tolerant_and_still_recorded() {
+    let (deed, ending) = TRUNCATIONS[0].clone();
+    each(TruncationPolicy::Tolerant, async |mut scene| {
+        let seen = scene.play(steps([act(deed), answer()])).await;
+        assert_eq!((seen.to_upstream, seen.to_client), (Some(Outcome::Whole), Some(Outcome::Whole)));
+        assert_eq!(scene.upstream.written(), b"request");
+        assert!(scene.upstream.is_shut_down() && scene.client.closed);
+        assert_eq!(scene.client.plaintext, b"answer");
+        assert_eq!(scene.tls.received(), Some(&ending));
+    });
+}
+
+#[test]
+fn client_fin_inside_a_record_cuts_the_upstream_under_either_policy() {
+    let (deed, ending) = TRUNCATIONS[1].clone();
+    each(TruncationPolicy::Tolerant, async |mut scene| {
+        let seen = scene.play(steps([act(deed)])).await;
+        assert_eq!((seen.to_upstream, seen.to_client, seen.first), (Some(Outcome::Cut), None, Some(true)));
+        assert_eq!(scene.upstream.written(), b"request");
+        assert!(!scene.upstream.is_shut_down() && !scene.client.closed);
+        assert_eq!(scene.tls.received(), Some(&ending));
+    });
 }
 
 /// A record that cannot be read, which makes the TLS client itself send the alert `bad_record_mac`.
@@ -213,38 +230,15 @@ fn alert(client: &mut Client) {
 }
 
 #[test]
-fn client_fatal_alert_cuts_the_upstream_when_strict() {
-    each(TruncationPolicy::Strict, async |mut scene| {
-        let seen = scene.play(steps([act(alert)])).await;
-        assert_eq!((seen.to_upstream, seen.first), (Some(Outcome::Cut), Some(true)));
-        assert_eq!(scene.upstream.written(), b"request");
-        assert!(!scene.upstream.is_shut_down());
-        let ending = ReceivedEnding::Alert(AlertDescription::BAD_RECORD_MAC);
-        assert_eq!(scene.tls.received(), Some(&ending));
-    });
-}
-
-#[test]
-fn client_fatal_alert_is_fin_to_the_upstream_when_tolerant() {
-    for answer in [&b""[..], b"answer that nobody can get"] {
-        each(TruncationPolicy::Tolerant, async |mut scene| {
-            let seen = scene
-                .play(steps([
-                    act(alert),
-                    step(|_, upstream| {
-                        assert!(upstream.is_shut_down());
-                        if answer.is_empty() {
-                            upstream.push_read(ReadStep::Eof);
-                        } else {
-                            upstream.push_data(answer);
-                        }
-                    }),
-                ]))
-                .await;
-            assert_eq!((seen.to_upstream, seen.to_client), (Some(Outcome::Whole), Some(Outcome::SinkGone)));
-            assert_eq!(scene.tls.received(), Some(&ReceivedEnding::Alert(AlertDescription::BAD_RECORD_MAC)));
-            assert_eq!(scene.tls.sent(), Some(&SentEnding::Aborted), "no close_notify behind a fatal alert");
-            assert!(!scene.client.closed);
+fn client_fatal_alert_cuts_the_upstream_under_either_policy() {
+    for policy in [TruncationPolicy::Strict, TruncationPolicy::Tolerant] {
+        each(policy, async |mut scene| {
+            let seen = scene.play(steps([act(alert)])).await;
+            assert_eq!((seen.to_upstream, seen.first), (Some(Outcome::Cut), Some(true)));
+            assert_eq!(scene.upstream.written(), b"request");
+            assert!(!scene.upstream.is_shut_down());
+            let ending = ReceivedEnding::Alert(AlertDescription::BAD_RECORD_MAC);
+            assert_eq!(scene.tls.received(), Some(&ending));
         });
     }
 }
@@ -413,14 +407,15 @@ fn our_deadlines_send_no_close_notify_on_unfinished_streams() {
             .await;
         assert_eq!((seen.timed_out, seen.first), (Some(Deadline::HalfClose), Some(true)));
         assert!(scene.upstream.is_shut_down(), "the request was whole");
+        assert!(!scene.upstream.is_armed() && scene.kernel.is_armed());
         assert!(!scene.client.closed && !scene.client.wire.is_shut_down(), "the answer was not");
     });
 }
 
 /// One thing that the peers do between two polls.
-type Step<'a> = Box<dyn FnOnce(&mut Client, &Handle) + 'a>;
+type Step<'a> = Box<dyn FnOnce(&mut Client, &Script) + 'a>;
 
-fn step<'a>(step: impl FnOnce(&mut Client, &Handle) + 'a) -> Step<'a> {
+fn step<'a>(step: impl FnOnce(&mut Client, &Script) + 'a) -> Step<'a> {
     Box::new(step)
 }
 

@@ -1,9 +1,9 @@
-//! Watches a relay for polls that achieve nothing, and ends one that spins: a bad session must never cost a core.
+//! Watches a relay for polls that achieve nothing, and reports or ends one that spins: a bad session must never cost a core.
 //!
-//! It counts by the meter of `pollcheck` and looks at nothing else: a relay that waits, however long, is none of its
-//! business.
+//! It counts by the meter of `pollcheck` and looks at nothing else: a relay that waits, however long, is not its concern.
 
 use super::{Leg, Relay, Report};
+use crate::config::SpinAction;
 use closenotify::Deadline;
 use pollcheck::meter::{Counts, Metered, Spin};
 use std::future::Future;
@@ -12,21 +12,25 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A relay that ends when it spins: answers the relay's report, and [`spin`](Self::spin) says whether that was why.
+/// A relay that ends when it spins, if that is asked for. Returns the relay's report; [`spin`](Self::spin) returns whether it
+/// has spun.
 pub(crate) struct Guard<'a, A, B> {
     relay: Metered<Relay<'a, A, B>>,
+    action: SpinAction,
     spin: Arc<OnceLock<Spin>>,
 }
 
 impl<'a, A: Leg, B: Leg> Guard<'a, A, B> {
-    pub(crate) fn new(relay: Relay<'a, A, B>) -> Self {
+    /// `report` is called at the first spin, in the poll in which it is noticed.
+    pub(crate) fn new(relay: Relay<'a, A, B>, action: SpinAction, report: impl FnOnce(Spin) + Send + 'static) -> Self {
         let spin = Arc::<OnceLock<Spin>>::default();
         let told = Arc::clone(&spin);
         let [one, other] = relay.gauges().clone();
         let relay = Metered::new(relay).progress_of(&one).progress_of(&other).on_spin(WASTED, WITHIN, move |spin| {
             told.get_or_init(|| spin);
+            report(spin);
         });
-        Self { relay, spin }
+        Self { relay, action, spin }
     }
 
     /// Where the relay is.
@@ -39,7 +43,7 @@ impl<'a, A: Leg, B: Leg> Guard<'a, A, B> {
         self.relay.gauge().counts()
     }
 
-    /// The spin that ended the relay.
+    /// The first spin, if there was one.
     pub(crate) fn spin(&self) -> Option<Spin> {
         self.spin.get().copied()
     }
@@ -55,7 +59,7 @@ impl<A: Leg, B: Leg> Future for Guard<'_, A, B> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
         let polled = Pin::new(&mut self.relay).poll(cx);
-        if polled.is_pending() && self.spin.get().is_some() {
+        if polled.is_pending() && self.action == SpinAction::End && self.spin.get().is_some() {
             self.relay.get_mut().give_up();
             return Poll::Ready(self.report());
         }

@@ -1,22 +1,23 @@
 //! One side of a relay: what comes from it, what goes to it, and how each of the two ended.
 //!
-//! A leg knows what an end means (whole or cut); what follows from that is the relay's.
+//! A leg knows what an end means (complete or truncated); what follows from that is the relay's.
 
 use crate::config::TruncationPolicy;
+use crate::socket::Transport;
 use bytes::BytesMut;
-use closenotify::{Deadline, ReceivedEnding, SentEnding, TruncatedAt, io_kind_word, server};
+use closenotify::{Deadline, ReceivedEnding, SentEnding, TlsStream, TruncatedAt, io_kind_word};
 use pollcheck::meter::{Gauge, Metered};
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite as _};
 
 /// What came from a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// At least one byte, behind those in the buffer.
+    /// At least one byte, after those in the buffer.
     Data,
     /// The end, and nothing is missing, or nothing that the policy minds.
     Whole,
@@ -35,33 +36,39 @@ pub(crate) trait Leg {
     /// Takes some of `data`, which is not empty.
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Gone>>;
 
-    /// Everything taken is the kernel's when it answers `Ok`.
+    /// Returns `Ok` once the kernel has everything taken.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
 
-    /// Ends what goes to the leg, cleanly, behind everything taken.
+    /// Ends what goes to the leg, cleanly, after everything taken. From then on closing the connection destroys nothing.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
 
     /// Becomes ready when the leg, whose end has come whole, turns out to be reset, so that nothing can reach it any more.
-    /// What it sends behind its end is thrown away.
+    /// What it sends after its end is discarded.
     fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Bytes that the leg's kernel has not acknowledged, where ours knows.
+    fn unsent(&self) -> Option<u64>;
+
+    /// Whether the connection is known to be reset, though what came before may not be read yet.
+    fn is_dead(&self) -> bool;
 
     /// The meter of the transport.
     fn gauge(&self) -> Gauge;
 }
 
-/// The TLS client's side.
+/// A TLS side: the client's, or an upstream's.
 #[derive(Debug)]
 pub(crate) struct TlsLeg<T> {
-    stream: server::TlsStream<Metered<T>>,
+    stream: TlsStream<Metered<T>>,
     policy: TruncationPolicy,
-    /// How often there was something after the client's close_notify while its answer was awaited, and how many bytes.
+    /// How often there was something after the peer's close_notify while its answer was awaited, and how many bytes.
     looks: u32,
     looked: u64,
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> TlsLeg<T> {
-    pub(crate) fn new(stream: server::TlsStream<Metered<T>>, policy: TruncationPolicy) -> Self {
-        Self { stream, policy, looks: 0, looked: 0 }
+impl<T: Transport> TlsLeg<T> {
+    pub(crate) fn new(stream: impl Into<TlsStream<Metered<T>>>, policy: TruncationPolicy) -> Self {
+        Self { stream: stream.into(), policy, looks: 0, looked: 0 }
     }
 
     pub(crate) fn received(&self) -> Option<&ReceivedEnding> {
@@ -72,13 +79,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsLeg<T> {
         self.stream.sent_ending()
     }
 
-    /// How many bytes after the client's close_notify were read in search of a reset.
+    /// How many bytes after the peer's close_notify were read in search of a reset.
     pub(crate) fn looked(&self) -> u64 {
         self.looked
     }
 
-    pub(crate) fn into_stream(self) -> server::TlsStream<Metered<T>> {
+    pub(crate) fn into_stream(self) -> TlsStream<Metered<T>> {
         self.stream
+    }
+
+    fn transport(&self) -> &T {
+        self.stream.get_ref().0.get_ref()
     }
 
     /// Which arrival the recorded ending is.
@@ -86,16 +97,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsLeg<T> {
         let tolerant = self.policy == TruncationPolicy::Tolerant;
         match self.stream.received_ending() {
             Some(ReceivedEnding::CloseNotify) => Arrival::Whole,
-            Some(
-                ReceivedEnding::Truncated { at: TruncatedAt::Boundary | TruncatedAt::InsideRecord }
-                | ReceivedEnding::Alert(_),
-            ) if tolerant => Arrival::Whole,
+            // Only here may the stream be complete.
+            Some(ReceivedEnding::Truncated { at: TruncatedAt::Boundary }) if tolerant => Arrival::Whole,
             Some(_) | None => Arrival::Cut,
         }
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Leg for TlsLeg<T> {
+impl<T: Transport> Leg for TlsLeg<T> {
     fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<Arrival> {
         Poll::Ready(match ready!(poll_read_buf(&mut self.stream, cx, buf)) {
             Ok(1..) => Arrival::Data,
@@ -115,13 +124,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Leg for TlsLeg<T> {
         ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).map_err(gone)?;
         // A session that a fatal alert ended shuts down too, but not cleanly.
         Poll::Ready(match self.stream.sent_ending() {
-            Some(SentEnding::CloseNotify) => Ok(()),
+            Some(SentEnding::CloseNotify) => {
+                self.transport().disarm();
+                Ok(())
+            }
             Some(_) | None => Err(Gone),
         })
     }
 
     fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // Behind a close_notify nothing is TLS any more, and nobody else reads. Behind another end there is nothing.
+        // After a close_notify nothing is TLS any more, and nobody else reads. After another end there is nothing.
         if !matches!(self.stream.received_ending(), Some(ReceivedEnding::CloseNotify)) {
             return Poll::Pending;
         }
@@ -140,22 +152,30 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Leg for TlsLeg<T> {
         Poll::Pending
     }
 
+    fn unsent(&self) -> Option<u64> {
+        self.transport().unsent()
+    }
+
+    fn is_dead(&self) -> bool {
+        self.transport().is_dead()
+    }
+
     fn gauge(&self) -> Gauge {
         self.stream.get_ref().0.gauge()
     }
 }
 
-/// The plain upstream's side.
+/// A plain side: an upstream's, or a client's whose TLS is passed through.
 #[derive(Debug)]
 pub(crate) struct TcpLeg<T> {
     io: Metered<T>,
     received: Option<TcpEnding>,
     sent: Option<TcpEnding>,
-    /// A write found the connection reset. The kernel tells it once: a read behind it would see an end that looks whole.
+    /// A write found the connection reset. The kernel tells it once: a read after it would see an end that looks complete.
     reset: bool,
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> TcpLeg<T> {
+impl<T: Transport> TcpLeg<T> {
     pub(crate) fn new(io: T) -> Self {
         Self { io: Metered::new(io), received: None, sent: None, reset: false }
     }
@@ -179,7 +199,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TcpLeg<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Leg for TcpLeg<T> {
+impl<T: Transport> Leg for TcpLeg<T> {
     fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<Arrival> {
         let ending = match ready!(poll_read_buf(&mut self.io, cx, buf)) {
             Ok(1..) => return Poll::Ready(Arrival::Data),
@@ -209,6 +229,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Leg for TcpLeg<T> {
         Poll::Ready(match ready!(Pin::new(&mut self.io).poll_shutdown(cx)) {
             Ok(()) => {
                 self.sent.get_or_insert(TcpEnding::Fin);
+                self.io.get_ref().disarm();
                 Ok(())
             }
             Err(error) => Err(self.failed(&error)),
@@ -216,8 +237,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Leg for TcpLeg<T> {
     }
 
     fn poll_reset(&mut self, _: &mut Context<'_>) -> Poll<()> {
-        // Behind FIN a read says the same for ever, whatever comes.
+        // After FIN a read says the same for ever, whatever comes.
         Poll::Pending
+    }
+
+    fn unsent(&self) -> Option<u64> {
+        self.io.get_ref().unsent()
+    }
+
+    fn is_dead(&self) -> bool {
+        self.io.get_ref().is_dead()
     }
 
     fn gauge(&self) -> Gauge {
@@ -225,11 +254,61 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Leg for TcpLeg<T> {
     }
 }
 
-/// How one direction of a plain TCP connection ended.
+/// A side of a session: TLS, or bytes as they are.
+#[derive(Debug)]
+pub(crate) enum Side<T> {
+    Tls(Box<TlsLeg<T>>),
+    Tcp(TcpLeg<T>),
+}
+
+macro_rules! of_either {
+    ($side:expr, $leg:ident => $call:expr) => {
+        match $side {
+            Side::Tls($leg) => $call,
+            Side::Tcp($leg) => $call,
+        }
+    };
+}
+
+impl<T: Transport> Leg for Side<T> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<Arrival> {
+        of_either!(self, leg => leg.poll_receive(cx, buf))
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Gone>> {
+        of_either!(self, leg => leg.poll_send(cx, data))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        of_either!(self, leg => leg.poll_flush(cx))
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        of_either!(self, leg => leg.poll_finish(cx))
+    }
+
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        of_either!(self, leg => leg.poll_reset(cx))
+    }
+
+    fn unsent(&self) -> Option<u64> {
+        of_either!(self, leg => leg.unsent())
+    }
+
+    fn is_dead(&self) -> bool {
+        of_either!(self, leg => leg.is_dead())
+    }
+
+    fn gauge(&self) -> Gauge {
+        of_either!(self, leg => leg.gauge())
+    }
+}
+
+/// How one direction of a plain connection ended.
 ///
 /// | ending | machine word | received | sent |
 /// |---|---|---|---|
-/// | `Fin` | `fin` | the peer's FIN, behind all of its data | our FIN, behind all data |
+/// | `Fin` | `fin` | the peer's FIN, after all of its data | our FIN, after all data |
 /// | `Reset` | `reset` | the peer reset the connection | we reset it |
 /// | `Failed(kind)` | `failed_kind` | reading failed otherwise | writing failed |
 /// | `TimedOut(d)` | `timed_out_d` | a deadline of ours passed first | the same |
@@ -279,8 +358,8 @@ fn poll_read_buf<R: AsyncRead + Unpin>(
     pin!(io.read_buf(buf)).poll(cx)
 }
 
-/// How often bytes behind a client's close_notify are read and thrown away in search of a reset: a right client sends none,
-/// and another must not make us poll for each byte. Then nothing is read any more.
+/// How often bytes after a peer's close_notify are read and discarded in search of a reset: a correct peer sends none, and
+/// another must not make us poll for each byte. Then nothing is read any more.
 const LOOKS_MAX: u32 = 16;
 
 /// How many bytes a look takes.

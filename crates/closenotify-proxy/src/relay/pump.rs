@@ -27,8 +27,8 @@ enum State {
     Copying,
     Finishing,
     Flushing,
-    /// The sink is gone. The source is read on and thrown away, so that it is not stuck, and not reset by its kernel for
-    /// bytes unread, while the other direction still runs.
+    /// The sink is gone. The source is read on and discarded, so that it is not stuck, and not reset by its kernel for bytes
+    /// unread, while the other direction still runs.
     Discarding {
         left: u64,
     },
@@ -50,13 +50,29 @@ pub(crate) enum Outcome {
 }
 
 impl Pump {
+    /// A pump that has moved nothing and holds nothing.
     pub(crate) fn new() -> Self {
-        Self { state: State::Copying, buf: BytesMut::new(), bytes: 0, unflushed: false }
+        Self::with(BytesMut::new())
+    }
+
+    /// A pump that begins with bytes of its source that were read before.
+    pub(crate) fn with(buf: BytesMut) -> Self {
+        Self { state: State::Copying, buf, bytes: 0, unflushed: false }
+    }
+
+    /// Whether it holds bytes that its sink does not take now.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.state == State::Copying && !self.buf.is_empty()
     }
 
     /// Bytes that the sink has taken.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Whether its source has sent more than its sink takes, and has not ended.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_blocked() || matches!(self.state, State::Discarding { .. })
     }
 
     /// What became of it; `None` while it runs. With a sink that is gone nothing more can become of it.
@@ -88,9 +104,11 @@ impl Pump {
         }
     }
 
-    /// Ends it because the sink was found to be gone.
+    /// Ends it because the sink was found to be gone. Does nothing to one that has ended.
     pub(crate) fn lose_sink(&mut self) {
-        self.end(Outcome::SinkGone, false);
+        if self.outcome().is_none() {
+            self.discard();
+        }
     }
 
     /// Does one thing, if source or sink are ready for one; says whether it did.
@@ -173,5 +191,5 @@ impl Pump {
 /// The most that is moved at a time, in bytes, and the most that a direction holds.
 const BUFFER: usize = 64 * 1024;
 
-/// The most that is thrown away of a source whose sink is gone, in bytes.
+/// The most that is discarded of a source whose sink is gone, in bytes.
 const DISCARD_MAX: u64 = 16 * 1024 * 1024;

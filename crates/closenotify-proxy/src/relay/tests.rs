@@ -1,23 +1,28 @@
 //! The relay over scripted transports and a paused clock. Every scenario runs in both argument orders.
 
 use super::{First, Guard, Limits, Outcome, Relay, Report, TcpEnding, TcpLeg};
+use crate::config::SpinAction;
+use crate::socket::scripted::{Kernel, Script};
+use bytes::BytesMut;
 use closenotify::Deadline;
 use pollcheck::meter::{Counts, Spin};
 use std::future::Future;
 use std::io::ErrorKind;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use testkit::executor::CountingWaker;
-use testkit::transport::{DoneStep, Handle, ReadStep, Scripted, WriteStep};
-use tokio::time::{advance, timeout};
+use testkit::transport::{DoneStep, ReadStep, WriteStep};
+use tokio::time::{Instant, advance, timeout};
 
-type ScriptedLeg = TcpLeg<Scripted>;
+type ScriptedLeg = TcpLeg<Kernel>;
 
-const LIMITS: Limits = Limits { idle: Duration::from_secs(60), half_close: Duration::from_secs(10) };
+const LIMITS: Limits = Limits { idle: Duration::from_secs(60), half_close: Duration::from_secs(10), until: None };
 
-fn leg() -> (ScriptedLeg, Handle) {
-    let (transport, handle) = Scripted::new([]);
+fn leg() -> (ScriptedLeg, Script) {
+    let (transport, handle) = Kernel::new([]);
     (TcpLeg::new(transport), handle)
 }
 
@@ -25,8 +30,8 @@ fn leg() -> (ScriptedLeg, Handle) {
 struct Scene {
     relay: Pin<Box<dyn Polled>>,
     /// The scripted peer under test, and the other.
-    near: Handle,
-    far: Handle,
+    near: Script,
+    far: Script,
     swapped: bool,
     waker: CountingWaker,
 }
@@ -54,14 +59,19 @@ impl Polled for Guard<'static, ScriptedLeg, ScriptedLeg> {
 
 impl Scene {
     fn new(swapped: bool) -> Self {
+        Self::within(swapped, LIMITS)
+    }
+
+    fn within(swapped: bool, limits: Limits) -> Self {
         let ((near_leg, near), (far_leg, far)) = (leg(), leg());
         // Leaked: a test's relay may borrow for as long as the test lives.
         let (near_leg, far_leg) = (Box::leak(Box::new(near_leg)), Box::leak(Box::new(far_leg)));
         let relay = match swapped {
-            false => Relay::new(near_leg, far_leg, LIMITS),
-            true => Relay::new(far_leg, near_leg, LIMITS),
+            false => Relay::new(near_leg, far_leg, limits),
+            true => Relay::new(far_leg, near_leg, limits),
         };
-        Self { relay: Box::pin(Guard::new(relay)), near, far, swapped, waker: CountingWaker::new() }
+        let relay = Box::pin(Guard::new(relay, SpinAction::End, |_| {}));
+        Self { relay, near, far, swapped, waker: CountingWaker::new() }
     }
 
     fn poll(&mut self) -> Poll<Seen> {
@@ -399,6 +409,157 @@ fn a_half_closed_relay_waits_less_long() {
         let seen = Seen::new(seen, scene.relay.counts(), scene.swapped);
         assert_eq!((seen.first, seen.timed_out), (Some(Who::Near), Some(Deadline::HalfClose)));
         assert_eq!((seen.to_far, seen.to_near), (Some(Outcome::Whole), None));
+    });
+}
+
+/// docs/cases.md H05
+#[test]
+fn a_peer_that_takes_what_the_kernel_holds_is_not_idle() {
+    both_orders(async |mut scene| {
+        scene.near.push_data(vec![7; 1000]);
+        scene.running();
+        // All of it is the kernel's, and the far side takes a little of it now and then.
+        for left in (1..=9).rev() {
+            scene.far.set_unsent(left * 100);
+            assert!(timeout(LIMITS.idle * 9 / 10, scene.relay.as_mut()).await.is_err(), "{left}");
+        }
+        scene.running();
+        // From here on it takes nothing.
+        let before = Instant::now();
+        let seen = timeout(LIMITS.idle * 2, scene.relay.as_mut()).await.unwrap();
+        assert_eq!(seen.timed_out, Some(Deadline::Idle));
+        assert!(before.elapsed() <= LIMITS.idle, "{:?}", before.elapsed());
+    });
+}
+
+#[test]
+fn a_peer_that_stops_reading_is_given_up_after_the_limit_though_its_queue_is_full() {
+    both_orders(async |mut scene| {
+        scene.near.push_data(vec![7; 1000]);
+        scene.far.set_unsent(4_000_000);
+        scene.near.push_read(ReadStep::Eof);
+        scene.running();
+        let before = Instant::now();
+        let seen = timeout(LIMITS.half_close * 2, scene.relay.as_mut()).await.unwrap();
+        assert_eq!((seen.timed_out, before.elapsed()), (Some(Deadline::HalfClose), LIMITS.half_close));
+    });
+}
+
+/// An hour is an hour of paused time; what it holds meanwhile is one buffer.
+#[test]
+fn a_peer_that_stops_reading_for_an_hour_and_then_reads_loses_nothing() {
+    both_orders(async |mut scene| {
+        scene.far.push_write(WriteStep::Pending);
+        scene.near.push_data(*b"late");
+        scene.running();
+        let mut queue = 4_000_000;
+        for _ in 0..120 {
+            scene.far.set_unsent(queue);
+            queue -= 1;
+            assert!(timeout(LIMITS.idle / 2, scene.relay.as_mut()).await.is_err());
+        }
+        scene.far.release_write();
+        scene.running();
+        assert_eq!(scene.far.written(), b"late");
+    });
+}
+
+#[test]
+fn a_peer_that_is_reset_while_what_it_sent_is_blocked_is_noticed_and_what_it_sent_is_kept() {
+    both_orders(async |mut scene| {
+        scene.far.push_write(WriteStep::Pending);
+        scene.near.push_data(*b"whole request");
+        scene.near.push_read(ReadStep::Eof);
+        scene.running();
+        scene.near.die();
+        assert!(
+            timeout(Duration::from_millis(1500), scene.relay.as_mut()).await.is_err(),
+            "the request is not through"
+        );
+        let seen = scene.running();
+        assert_eq!((seen.first, seen.to_near, seen.to_far), (Some(Who::Near), Some(Outcome::SinkGone), None));
+        scene.far.release_write();
+        let seen = scene.done();
+        assert_eq!(scene.far.written(), b"whole request");
+        assert!(scene.far.is_shut_down() && !scene.far.is_armed());
+        assert_eq!(seen.to_far, Some(Outcome::Whole));
+    });
+    // And when nobody takes it, the shorter deadline rules.
+    both_orders(async |mut scene| {
+        scene.far.push_write(WriteStep::Pending);
+        scene.near.push_data(*b"request");
+        scene.running();
+        scene.near.die();
+        let before = Instant::now();
+        let seen = timeout(LIMITS.idle, scene.relay.as_mut()).await.unwrap();
+        assert_eq!(seen.timed_out, Some(Deadline::HalfClose));
+        assert!(before.elapsed() <= LIMITS.half_close + Duration::from_secs(1), "{:?}", before.elapsed());
+    });
+}
+
+#[test]
+fn a_peer_that_is_reset_after_its_end_is_noticed_while_its_answer_is_awaited() {
+    both_orders(async |mut scene| {
+        scene.near.push_data(*b"request");
+        scene.near.push_read(ReadStep::Eof);
+        scene.running();
+        scene.near.die();
+        let seen = timeout(LIMITS.half_close, scene.relay.as_mut()).await.unwrap();
+        let seen = Seen::new(seen, scene.relay.counts(), scene.swapped);
+        assert_eq!((seen.timed_out, seen.to_far, seen.to_near), (None, Some(Outcome::Whole), Some(Outcome::SinkGone)));
+    });
+}
+
+#[test]
+fn a_lifetime_ends_it_whatever_moves() {
+    both_orders(async |mut scene| {
+        let until = Instant::now() + Duration::from_secs(100);
+        scene = Scene::within(scene.swapped, Limits { until: Some(until), ..LIMITS });
+        for _ in 0..9 {
+            scene.near.push_data(*b"x");
+            assert!(timeout(Duration::from_secs(11), scene.relay.as_mut()).await.is_err());
+        }
+        scene.near.push_data(*b"x");
+        let seen = timeout(Duration::from_secs(2), scene.relay.as_mut()).await.unwrap();
+        let seen = Seen::new(seen, scene.relay.counts(), scene.swapped);
+        assert_eq!((seen.first, seen.timed_out), (Some(Who::Proxy), Some(Deadline::Lifetime)));
+        assert_eq!(Instant::now(), until);
+    });
+}
+
+#[test]
+fn bytes_read_before_the_relay_come_first() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let ((mut near, near_script), (mut far, far_script)) = (leg(), leg());
+        near_script.push_data(*b" and after");
+        let mut relay = Relay::with(&mut near, &mut far, LIMITS, BytesMut::from(&b"before"[..]));
+        let waker = CountingWaker::new();
+        assert!(waker.poll(Pin::new(&mut relay)).is_pending());
+        assert_eq!(far_script.written(), b"before and after");
+        assert_eq!(relay.report().bytes_a_to_b, 16);
+    });
+}
+
+#[test]
+fn a_spin_that_is_only_reported_goes_on_and_is_reported_once() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let ((mut near, near_script), (mut far, far_script)) = (leg(), leg());
+        let reports = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&reports);
+        let relay = Relay::new(&mut near, &mut far, LIMITS);
+        let mut guard = Guard::new(relay, SpinAction::Report, move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        let waker = CountingWaker::new();
+        for _ in 0..30_000 {
+            assert!(waker.poll(Pin::new(&mut guard)).is_pending());
+        }
+        assert_eq!((reports.load(Ordering::Relaxed), guard.spin().is_some()), (1, true));
+        near_script.push_data(*b"still served");
+        assert!(waker.poll(Pin::new(&mut guard)).is_pending());
+        assert_eq!(far_script.written(), b"still served");
     });
 }
 
