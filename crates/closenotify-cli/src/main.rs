@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+mod demo;
 mod exit;
 mod help;
 mod proxy;

@@ -8,10 +8,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use closenotify_proxy::credentials::{Credentials, CredentialsError};
-use closenotify_proxy::demo::DemoUpstream;
 use closenotify_proxy::{Drained, HostPort, LogFormat, Proxy, ProxyConfig, Shutdown};
 
 use crate::args::{ProxyArgs, ProxyCommand, Source};
+use crate::demo::DemoUpstream;
 use crate::exit::{ExitCode, Failure};
 use crate::signals::Signals;
 

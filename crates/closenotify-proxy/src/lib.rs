@@ -3,7 +3,6 @@
 pub mod address;
 pub mod config;
 pub mod credentials;
-pub mod demo;
 pub mod ledger;
 pub mod proxy;
 mod relay;

@@ -1,4 +1,4 @@
-//! The three ways to end a TCP connection so that nothing sent is destroyed: FIN, FIN and reading on (linger), reset.
+//! How to reset a TCP connection so that nothing sent is destroyed.
 //!
 //! A kernel throws away what it has not sent yet when it resets, and it resets by itself when a connection is closed over
 //! bytes that nobody read (RFC 9293 section 3.10.4). So whoever closes must read on for a while, and whoever passes a reset
@@ -8,8 +8,6 @@
 use socket2::SockRef;
 use std::borrow::Borrow;
 use std::io;
-use std::net::Shutdown;
-use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// Resets the connection, after waiting until the kernel has sent all it holds, or until `given_up` is ready.
@@ -29,31 +27,6 @@ pub(crate) async fn reset(stream: impl Borrow<TcpStream>, given_up: impl Future<
     // Where the option fails the connection is gone already.
     let _ = stream.borrow().set_zero_linger();
     drop(stream);
-}
-
-/// FIN, then reads on and discards until the peer's own end, for at most `time` and `bytes`.
-pub(crate) async fn linger(stream: &TcpStream, time: Duration, bytes: usize) {
-    if send_fin(stream).is_err() {
-        return;
-    }
-    let _ = tokio::time::timeout(time, async {
-        let mut left = bytes;
-        let mut scratch = vec![0; 16 * 1024];
-        while left > 0 && stream.readable().await.is_ok() {
-            match stream.try_read(&mut scratch) {
-                Ok(0) => break,
-                Ok(n) => left = left.saturating_sub(n),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => break,
-            }
-        }
-    })
-    .await;
-}
-
-/// Ends our sending. Doing it twice does no harm.
-pub(crate) fn send_fin(stream: &TcpStream) -> io::Result<()> {
-    SockRef::from(stream).shutdown(Shutdown::Write)
 }
 
 /// Becomes ready when no byte waits in the kernel to be sent for the first time.

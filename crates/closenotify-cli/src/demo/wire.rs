@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::tcp_end::send_fin;
+use super::ending::send_fin;
 
 /// A handler's word to the connection that it must end by a reset, after what the handler has given so far.
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,10 @@
 //! endings are right.
 
 mod body;
+mod ending;
 mod routes;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::io;
@@ -20,8 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
-use crate::tcp_end;
-use wire::{ResetOrder, Wire};
+use self::wire::{ResetOrder, Wire};
 
 /// A running demo server. It serves until this is dropped.
 ///
@@ -39,7 +41,7 @@ use wire::{ResetOrder, Wire};
 ///
 /// Dropping it stops the listening and cuts the connections that are open.
 #[derive(Debug)]
-pub struct DemoUpstream {
+pub(crate) struct DemoUpstream {
     addr: SocketAddr,
     accepting: AbortHandle,
 }
@@ -54,7 +56,7 @@ impl DemoUpstream {
     /// # Panics
     ///
     /// Outside of a Tokio runtime.
-    pub fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
@@ -64,7 +66,7 @@ impl DemoUpstream {
     }
 
     /// The address it listens on.
-    pub fn addr(&self) -> SocketAddr {
+    pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
 }
@@ -104,9 +106,9 @@ async fn serve(stream: TcpStream) {
     // must still be ended.
     let _ = http1::Builder::new().half_close(true).serve_connection(wire, service).await;
     if order.is_given() {
-        tcp_end::reset(stream, sleep(RESET_PATIENCE)).await;
+        ending::reset(stream, sleep(RESET_PATIENCE)).await;
     } else {
-        tcp_end::linger(&stream, LINGER_TIME, LINGER_BYTES).await;
+        ending::linger(&stream, LINGER_TIME, LINGER_BYTES).await;
     }
 }
 

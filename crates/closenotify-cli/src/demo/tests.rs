@@ -1,14 +1,13 @@
 //! Each route of the demo, and each ending of its connections, seen by a client on a bare socket.
 
-#![allow(clippy::unwrap_used)] // an unwrap here is an assertion
-
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use closenotify_proxy::demo::DemoUpstream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use super::DemoUpstream;
 
 const PATTERN_LINE: &[u8] = b"0123456789 abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXY\n";
 
