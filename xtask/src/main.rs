@@ -9,6 +9,7 @@ mod bench;
 mod callgrind;
 mod cases;
 mod ci;
+mod config_docs;
 mod deny;
 mod deps;
 mod examples;
@@ -78,6 +79,12 @@ enum Command {
         #[arg(long)]
         bless: bool,
     },
+    /// Compare docs/config.md with the settings that the proxy reads; a test does it in CI
+    ConfigDocs {
+        /// Write the file
+        #[arg(long)]
+        bless: bool,
+    },
     /// Check the combinations of features of closenotify-core and closenotify, and run their tests on ring
     Features,
     /// Check the published crates with Rust 1.85, from Debian packages that are unpacked into the target folder
@@ -142,6 +149,7 @@ fn run(command: Command) -> Outcome {
         Command::Cases => cases::run(),
         Command::Deny => deny::run(),
         Command::Api { bless } => api::run(bless),
+        Command::ConfigDocs { bless } => config_docs::run(bless),
         Command::Features => features::run(),
         Command::Msrv => msrv::run(),
         Command::Systems => msrv::systems(),
