@@ -5,6 +5,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
@@ -55,6 +56,17 @@ impl Proxy {
         if let Some(upstream) = upstream {
             command.arg("--cert").arg(&files.cert).arg("--key").arg(&files.key).args(["--upstream", upstream]);
         }
+        Self::spawn(command, authority, files)
+    }
+
+    /// With the settings of a file, whose certificate is one of `authority` and whose log is JSON.
+    pub(crate) fn configured(config: &Path, authority: Authority, files: PemFiles) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_closenotify"));
+        command.args(["proxy", "--config"]).arg(config);
+        Self::spawn(command, authority, files)
+    }
+
+    fn spawn(mut command: Command, authority: Authority, files: PemFiles) -> Self {
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it was built");
         let lines = read_lines(child.stderr.take().expect("stderr was asked to be a pipe"));

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod clients;
+mod config_file;
 mod fidelity;
 mod harness;
 mod incident;
