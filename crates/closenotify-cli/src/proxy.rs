@@ -44,9 +44,9 @@ async fn serve(source: Source) -> Result<Drained, Failure> {
     let mut warnings = Vec::new();
     let config = match source {
         Source::File(file) => {
-            let config;
-            (config, warnings) = check_config::load(&file)?;
-            config
+            let file = check_config::load(&file)?;
+            warnings = file.warnings;
+            file.config
         }
         Source::Flags(config) => *config,
         Source::Demo(flags) => {

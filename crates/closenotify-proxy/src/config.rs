@@ -33,6 +33,7 @@ use crate::address::Endpoint;
 use crate::ledger::SessionResult;
 
 pub use duration::parse_duration;
+pub use file::{ConfigFile, FileKind, NamedFile};
 pub use problem::{ConfigErrors, Problem, Severity};
 pub use reference::reference;
 

@@ -308,6 +308,7 @@ mod tests {
     use std::path::Path;
 
     use clap::Parser as _;
+    use closenotify_proxy::config::ConfigFile;
 
     use super::*;
     use crate::args::Command;
@@ -324,7 +325,7 @@ mod tests {
         let Source::Flags(config) = parse("closenotify proxy --cert c --key k --upstream a:1").source else { panic!() };
         let least = "[[listener]]\nname = 'default'\nlisten = '127.0.0.1:8443'\ncertificates = 'x'\n\
                      [[listener.route]]\nupstream = 'default'\n[upstream.default]\naddresses = 'a:1'\n";
-        let (file, _) = Config::parse(least, Path::new("f")).unwrap();
+        let file = ConfigFile::parse(least, Path::new("f")).unwrap().config;
         let certificates = CertificateSource::Pair { cert: "c".into(), key: "k".into() };
         let mut listener = ListenerSettings::clone(&file.listeners[0]);
         listener.tls.certificates = certificates;

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-use closenotify_proxy::config::{CertificateSource, Config, ConfigErrors, Problem, Severity};
+use closenotify_proxy::config::{ConfigFile, FileKind, NamedFile, Problem};
 use closenotify_proxy::credentials::Credentials;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -16,9 +16,9 @@ use crate::exit::{ExitCode, Failure};
 
 /// Checks a file: its result on stdout, what is wrong on stderr.
 pub(crate) fn run(file: &Path) -> Result<ExitCode, Failure> {
-    let (config, warnings) = load(file)?;
+    let ConfigFile { config, warnings, files } = load(file)?;
     print_lines(&warnings);
-    let unusable = unusable_files(&config);
+    let unusable: Vec<_> = files.iter().filter_map(unusable).collect();
     if !unusable.is_empty() {
         print_lines(&unusable);
         let count = counted(unusable.len(), "file that it names", "files that it names");
@@ -31,42 +31,25 @@ pub(crate) fn run(file: &Path) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Fine)
 }
 
-/// Reads a file for serving or checking. Errors and their warnings are printed to stderr; without an error, the warnings are
-/// returned.
-pub(crate) fn load(file: &Path) -> Result<(Config, Vec<Problem>), Failure> {
-    Config::from_file(file).map_err(|errors: ConfigErrors| {
+/// Reads a file for serving or checking. What is wrong with it is printed to stderr; the warnings of a good file are not.
+pub(crate) fn load(file: &Path) -> Result<ConfigFile, Failure> {
+    ConfigFile::read(file).map_err(|errors| {
         print_lines(errors.problems());
-        let count = errors.problems().iter().filter(|problem| problem.severity() == Severity::Error).count();
-        let count = counted(count, "error", "errors");
+        let count = counted(errors.error_count(), "error", "errors");
         Failure::new(ExitCode::Config, format!("cannot use the configuration {}: {count}", file.display()))
     })
 }
 
-/// What is wrong with each file that the settings name and that must be there before the start.
-fn unusable_files(config: &Config) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let mut note = |outcome: Result<(), String>| wrong.extend(outcome.err());
-    for listener in &config.listeners {
-        match &listener.tls.certificates {
-            CertificateSource::Paths(paths) => paths.iter().for_each(|path| note(certificates(path))),
-            CertificateSource::Pair { cert, key } => note(pair(cert, key)),
-            CertificateSource::SelfSigned => {}
-        }
-        if let Some(auth) = &listener.tls.client_auth {
-            note(trusted(&auth.ca));
-        }
-        if let Some(path) = &listener.tls.ticket_keys {
-            note(fs::metadata(path).map(drop).map_err(|error| unreadable(path, &error)));
-        }
-    }
-    for tls in config.upstreams.values().filter_map(|upstream| upstream.tls.as_ref()) {
-        note(trusted(&tls.ca));
-        if let Some(path) = &tls.certificate {
-            note(pair(path, path));
-        }
-    }
-    wrong.dedup();
-    wrong
+/// What is wrong with a file that the settings name.
+fn unusable(named: &NamedFile) -> Option<Problem> {
+    let path = &named.path;
+    let outcome = match named.kind {
+        FileKind::Certificates => certificates(path),
+        FileKind::TrustedCa => trusted(path),
+        FileKind::TicketKeys => fs::metadata(path).map(drop).map_err(|error| unreadable(path, &error)),
+        FileKind::ClientCertificate => pair(path, path),
+    };
+    outcome.err().map(|message| named.problem(message))
 }
 
 /// A directory of certificates, or a file with a chain and its key.
@@ -96,7 +79,16 @@ fn trusted(path: &Path) -> Result<(), String> {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> String {
-    format!("{}: cannot be read: {error}; give the path of a readable file", path.display())
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("{path}: there is no such file or directory; create it, or correct the path")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("{path}: permission denied; give the user of the proxy the right to read it")
+        }
+        _ => format!("{path}: cannot be read: {error}"),
+    }
 }
 
 /// A number with its noun.

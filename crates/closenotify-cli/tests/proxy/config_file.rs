@@ -139,11 +139,11 @@ fn file_that_it_names_and_that_cannot_be_used_is_3() {
     let auth = "client_auth = { mode = 'required', ca = 'bad.pem' }\nlisten =";
     let tls = "tls = { name = 'app', ca = 'ca.pem', certificate = 'bad.pem' }\naddresses";
     for (from, to, wrong) in [
-        ("web.pem", "none.pem", "DIR/none.pem"),
-        ("web.pem", "bad.pem", "DIR/bad.pem"),
+        ("web.pem", "none.pem", "DIR/proxy.toml:4:16: listener.certificates: DIR/none.pem: there is no such file"),
+        ("web.pem", "bad.pem", "DIR/proxy.toml:4:16: listener.certificates: "),
         ("web.pem", "ca.pem", "DIR/ca.pem"),
-        ("listen =", auth, "DIR/bad.pem: no PEM certificate in the file"),
-        ("listen =", "ticket_keys = 'none'\nlisten =", "DIR/none: cannot be read: No such file"),
+        ("listen =", auth, "DIR/proxy.toml:3:41: listener.client_auth.ca: DIR/bad.pem: no PEM certificate in the file"),
+        ("listen =", "ticket_keys = 'none'\nlisten =", "DIR/none: there is no such file"),
         ("addresses", tls, "DIR/bad.pem"),
         ("addresses", "tls = { name = 'app', ca = 'bad.pem' }\naddresses", "DIR/bad.pem: no PEM certificate"),
     ] {
@@ -156,9 +156,29 @@ fn file_that_it_names_and_that_cannot_be_used_is_3() {
             said.stderr
         );
     }
+    let both = GOOD.replace("web.pem", "b.pem").replace("addresses", "tls = { name = 'app', ca = 'a.pem' }\naddresses");
+    let said = folder.check(&both);
+    let places: Vec<_> = said.stderr.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(places, ["DIR/proxy.toml:4:16", "DIR/proxy.toml:8:28", "error"], "{said:?}");
     let all = "client_auth = { mode = 'optional', ca = 'ca.pem' }\nticket_keys = 'web.pem'\nlisten =";
     let said = folder.check(&GOOD.replace("listen =", all).replace("'web.pem'\n[", "['web.pem', '.']\n["));
     assert_eq!(said.code, Some(0), "{said:?}");
+}
+
+/// As installed: its files are where it says.
+#[test]
+fn example_of_the_docs_passes_the_check() {
+    let folder = Folder::new();
+    let example = include_str!("../../../../docs/example.toml").replace("/etc/closenotify", ".");
+    for (name, from) in [("db.pem", "web.pem"), ("clients.pem", "ca.pem")] {
+        fs::copy(folder.path(from), folder.path(name)).unwrap();
+    }
+    fs::create_dir(folder.path("certs")).unwrap();
+    fs::copy(folder.path("web.pem"), folder.path("certs/web.pem")).unwrap();
+    folder.write("tickets", &"0123456789abcdef".repeat(5));
+    let said = folder.check(&example);
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{said:?}");
+    assert_eq!(said.stdout, "DIR/proxy.toml: ok, 2 listeners, 4 upstreams\n");
 }
 
 #[test]

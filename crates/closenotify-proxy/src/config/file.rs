@@ -9,43 +9,103 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::listener::{Taken, read_listen, read_listeners};
-use super::problem::{ConfigErrors, Noted, Notes, Problem};
-use super::section::{Reader, Section, Value, shown};
+use super::problem::{ConfigErrors, Lines, Noted, Notes, Problem};
+use super::section::{FileUse, Reader, Section, Value, shown};
 use super::upstream::Upstreams;
 use super::{Config, Limits, LogFormat, LogSettings, ProcessSettings, SpinAction, WhenFull};
 use crate::address::UNIX_PATH_MAX;
 
-impl Config {
-    /// Reads a configuration file. Paths in it that are relative begin at its folder. The problems returned with the settings are
-    /// warnings.
+/// What a configuration file says.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    /// The settings.
+    pub config: Config,
+    /// What is probably not meant.
+    pub warnings: Vec<Problem>,
+    /// The files and directories that must be readable before the start, in the order of the file. None has been
+    /// opened.
+    pub files: Vec<NamedFile>,
+}
+
+impl ConfigFile {
+    /// Reads a configuration file. Paths in it that are relative begin at its directory.
     ///
     /// # Errors
     ///
     /// [`ConfigErrors`] with everything that is wrong, each with its place: the file cannot be read, is not UTF-8 or has more
     /// than 1 MiB; it is not TOML; a setting is unknown, missing, malformed or out of bounds, or contradicts another.
-    pub fn from_file(path: &Path) -> Result<(Self, Vec<Problem>), ConfigErrors> {
+    pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
         let text = read_text(path).map_err(|message| ConfigErrors::unreadable(path, message))?;
         Self::parse(&text, path)
     }
 
-    /// As [`from_file`](Self::from_file), with the content of the file. `file` is its name in messages; relative paths begin at
-    /// its folder.
+    /// As [`read`](Self::read), with the content of the file. `file` is its name in messages; relative paths begin at its
+    /// directory.
     ///
     /// # Errors
     ///
-    /// As `from_file`.
-    pub fn parse(text: &str, file: &Path) -> Result<(Self, Vec<Problem>), ConfigErrors> {
-        let mut reader = Reader { base: folder_of(file), notes: Notes::default() };
+    /// As `read`.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigErrors> {
+        let mut reader = Reader { base: folder_of(file), notes: Notes::default(), files: Vec::new() };
         let (table, errors) = DeTable::parse_recoverable(text);
         // What a parser makes of a text that is not TOML would only be misread.
         let config = match note_syntax(text, &errors, &mut reader) {
             Some(noted) => Err(noted),
             None => read_config(table.get_ref(), &mut reader),
         };
-        let warnings = reader.notes.finish(file, text)?;
+        let lines = Lines::new(text);
+        let warnings = reader.notes.finish(file, &lines)?;
         let config = config.unwrap_or_else(|Noted { .. }| unreachable!("an error that was noted fails in `finish`"));
-        Ok((config, warnings))
+        let named = |FileUse { kind, path, at, setting }| NamedFile {
+            kind,
+            path,
+            place: Problem::error(file, &lines, at, setting, String::new()),
+        };
+        reader.files.sort_by_key(|used| used.at);
+        Ok(Self { config, warnings, files: reader.files.into_iter().map(named).collect() })
     }
+}
+
+impl Config {
+    /// The settings of a configuration file, and the warnings about it. As [`ConfigFile::read`].
+    ///
+    /// # Errors
+    ///
+    /// As [`ConfigFile::read`].
+    pub fn from_file(path: &Path) -> Result<(Self, Vec<Problem>), ConfigErrors> {
+        ConfigFile::read(path).map(|ConfigFile { config, warnings, .. }| (config, warnings))
+    }
+}
+
+/// A file or directory that a setting names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedFile {
+    /// What it is for.
+    pub kind: FileKind,
+    /// The absolute path.
+    pub path: PathBuf,
+    /// An error at its place, without a message.
+    place: Problem,
+}
+
+impl NamedFile {
+    /// That something is wrong with the file, as an error at the place of its setting.
+    pub fn problem(&self, message: impl Into<String>) -> Problem {
+        self.place.with_message(message.into())
+    }
+}
+
+/// What a file that a setting names is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A PEM file with a listener's chain and its key, or a directory of certificates.
+    Certificates,
+    /// A PEM file with trusted CA certificates.
+    TrustedCa,
+    /// A file or directory with ticket keys.
+    TicketKeys,
+    /// A PEM file with the chain and the key of our client certificate.
+    ClientCertificate,
 }
 
 /// Notes the first syntax error of each line. What follows from one slip fills pages, so the first few must do.

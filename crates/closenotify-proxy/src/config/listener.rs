@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::file::FileKind;
 use super::pattern::check_own_name;
 use super::problem::Noted;
 use super::route::read_routes;
 use super::section::{Reader, Section, Value, shown};
+use super::unique::Unique;
 use super::upstream::Upstreams;
 use super::word::AuthMode;
 use super::{
@@ -18,7 +20,6 @@ use super::{
     TruncationPolicy,
 };
 use crate::address::Endpoint;
-use crate::config::unique::Unique;
 
 /// Names and addresses of which no two listeners may have the same.
 #[derive(Debug, Default)]
@@ -92,7 +93,9 @@ fn read_listener<'t>(
 
 fn read_tls(section: &Section<'_>, reader: &mut Reader) -> Result<TlsSettings, Noted> {
     let certificates = section
-        .optional(reader, "certificates", |value, reader| value.list(reader, Value::path))
+        .optional(reader, "certificates", |value, reader| {
+            value.list(reader, |value, reader| value.file(FileKind::Certificates, reader))
+        })
         .map(Option::unwrap_or_default);
     let alpn = section.optional(reader, "alpn", read_alpn).map(Option::unwrap_or_default);
     let min_tls = section.or(reader, "min_tls", TlsVersion::default(), |value, reader| {
@@ -103,7 +106,7 @@ fn read_tls(section: &Section<'_>, reader: &mut Reader) -> Result<TlsSettings, N
     });
     let client_auth =
         section.optional(reader, "client_auth", |value, reader| read_client_auth(&value.section(reader)?, reader));
-    let ticket_keys = section.optional(reader, "ticket_keys", Value::path);
+    let ticket_keys = section.optional(reader, "ticket_keys", |value, reader| value.file(FileKind::TicketKeys, reader));
     Ok(TlsSettings {
         certificates: CertificateSource::Paths(certificates?),
         alpn: alpn?,
@@ -130,7 +133,7 @@ fn read_alpn(value: &Value<'_>, reader: &mut Reader) -> Result<Vec<String>, Note
 
 fn read_client_auth(section: &Section<'_>, reader: &mut Reader) -> Result<ClientAuth, Noted> {
     let mode = section.required(reader, "mode", Value::word::<AuthMode>);
-    let ca = section.required(reader, "ca", Value::path);
+    let ca = section.required(reader, "ca", |value, reader| value.file(FileKind::TrustedCa, reader));
     let allow = section
         .optional(reader, "allow", |value, reader| value.list(reader, |value, reader| value.parse(reader, allow_rule)))
         .map(Option::unwrap_or_default);

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors {
     problems: Vec<Problem>,
+    /// Errors, also those that are not among the problems.
+    errors: usize,
 }
 
 impl ConfigErrors {
@@ -17,10 +19,15 @@ impl ConfigErrors {
         &self.problems
     }
 
+    /// How many errors were found: more than are shown if there are more than a hundred.
+    pub fn error_count(&self) -> usize {
+        self.errors
+    }
+
     /// A file that cannot be read at all.
     pub(super) fn unreadable(file: &Path, message: String) -> Self {
         let problem = Problem { severity: Severity::Error, file: file.into(), place: None, setting: None, message };
-        Self { problems: vec![problem] }
+        Self { problems: vec![problem], errors: 1 }
     }
 }
 
@@ -62,6 +69,17 @@ pub enum Severity {
 }
 
 impl Problem {
+    /// An error of the setting whose text begins at byte `at`.
+    pub(super) fn error(file: &Path, lines: &Lines<'_>, at: usize, setting: String, message: String) -> Self {
+        let (severity, place) = (Severity::Error, Some(lines.place(at)));
+        Self { severity, file: file.into(), place, setting: Some(setting), message }
+    }
+
+    /// The same place, with another message.
+    pub(super) fn with_message(&self, message: String) -> Self {
+        Self { message, ..self.clone() }
+    }
+
     /// Whether it keeps the file from being used.
     pub fn severity(&self) -> Severity {
         self.severity
@@ -133,10 +151,9 @@ impl Notes {
         self.errors.len() >= PROBLEMS_MAX
     }
 
-    /// The warnings if there is no error, or else everything, as problems of `file`, whose content is `text`.
-    pub(super) fn finish(self, file: &Path, text: &str) -> Result<Vec<Problem>, ConfigErrors> {
-        let failed = !self.errors.is_empty();
-        let lines = Lines::new(text);
+    /// The warnings if there is no error, or else everything, as problems of `file` with these lines.
+    pub(super) fn finish(self, file: &Path, lines: &Lines<'_>) -> Result<Vec<Problem>, ConfigErrors> {
+        let errors = self.errors.len() + self.more;
         let mut problems: Vec<(usize, Problem)> = Vec::new();
         for (severity, notes) in [(Severity::Error, self.errors), (Severity::Warning, self.warnings)] {
             problems.extend(notes.into_iter().map(|Note { at, setting, message }| {
@@ -146,14 +163,14 @@ impl Notes {
         }
         problems.sort_by_key(|(at, _)| *at);
         let mut problems: Vec<_> = problems.into_iter().map(|(_, problem)| problem).collect();
-        if !failed {
+        if errors == 0 {
             return Ok(problems);
         }
         if self.more > 0 {
             let message = format!("{} more errors are not shown", self.more);
             problems.extend(ConfigErrors::unreadable(file, message).problems);
         }
-        Err(ConfigErrors { problems })
+        Err(ConfigErrors { problems, errors })
     }
 
     fn push_error(&mut self, note: Note) -> Noted {
@@ -167,13 +184,14 @@ impl Notes {
 }
 
 /// Where the lines of a text begin.
-struct Lines<'a> {
+#[derive(Debug)]
+pub(super) struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
 }
 
 impl<'a> Lines<'a> {
-    fn new(text: &'a str) -> Self {
+    pub(super) fn new(text: &'a str) -> Self {
         let after_feeds = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         Self { text, starts: std::iter::once(0).chain(after_feeds).collect() }
     }
@@ -208,7 +226,7 @@ mod tests {
         notes.error(4, "b", "second");
         notes.warning(2, "a.b", "probably");
         notes.general_error(0, "first");
-        let shown = notes.finish(Path::new("f.toml"), "x\ny\nz").unwrap_err().to_string();
+        let shown = notes.finish(Path::new("f.toml"), &Lines::new("x\ny\nz")).unwrap_err().to_string();
         assert_eq!(shown, "f.toml:1:1: first\nf.toml:2:1: warning: a.b: probably\nf.toml:3:1: b: second");
     }
 
@@ -219,8 +237,9 @@ mod tests {
             notes.error(0, "a", "wrong");
             notes.warning(0, "a", "odd");
         }
-        let errors = notes.finish(Path::new("f"), "").unwrap_err();
+        let errors = notes.finish(Path::new("f"), &Lines::new("")).unwrap_err();
         assert_eq!(errors.problems().len(), 2 * PROBLEMS_MAX + 1);
+        assert_eq!(errors.error_count(), PROBLEMS_MAX + 5);
         assert!(errors.to_string().ends_with("\nf: 5 more errors are not shown"));
     }
 }

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::duration::parse_duration;
+use super::file::FileKind;
 use super::problem::{Noted, Notes};
 use super::schema::{Form, ROOT, Setting, Table};
 use super::word::{Word, instead, nearest, one_of, words};
@@ -18,6 +19,17 @@ use super::word::{Word, instead, nearest, one_of, words};
 pub(super) struct Reader {
     pub(super) base: PathBuf,
     pub(super) notes: Notes,
+    /// The files that must be there before the start.
+    pub(super) files: Vec<FileUse>,
+}
+
+/// A file that a setting names, and the byte at which its path begins.
+#[derive(Debug)]
+pub(super) struct FileUse {
+    pub(super) kind: FileKind,
+    pub(super) path: PathBuf,
+    pub(super) at: usize,
+    pub(super) setting: String,
 }
 
 /// A table of the file, with the settings that it may have.
@@ -49,6 +61,8 @@ pub(super) struct Value<'t> {
     pub(super) path: String,
     /// The byte at which it begins.
     pub(super) at: usize,
+    /// Whether it is one of a list.
+    listed: bool,
 }
 
 impl<'t> Section<'t> {
@@ -76,7 +90,7 @@ impl<'t> Section<'t> {
         let (key, value) = self.values.get_key_value(key)?;
         // A table has its header as its place, and a list of tables none of its own.
         let at = if form.table().is_some() { key.span().start } else { value.span().start };
-        Some(Value { value, form, path: self.path_of(key.get_ref()), at })
+        Some(Value { value, form, path: self.path_of(key.get_ref()), at, listed: false })
     }
 
     /// Reads a setting that may be left out.
@@ -196,7 +210,8 @@ impl<'t> Value<'t> {
         let mut sections = Vec::new();
         for (name, value) in values {
             let at = name.span().start;
-            let named = Value { value, form: self.form, path: join(&self.path, &shown(name.get_ref())), at };
+            let path = join(&self.path, &shown(name.get_ref()));
+            let named = Value { value, form: self.form, path, at, listed: false };
             sections.push(NamedSection { name: name.get_ref(), at, section: named.section(reader) });
         }
         Ok(sections)
@@ -206,10 +221,10 @@ impl<'t> Value<'t> {
     pub(super) fn text(&self, reader: &mut Reader) -> Result<&'t str, Noted> {
         let text = match self.value.get_ref() {
             DeValue::String(text) => &**text,
-            other => return Err(self.error(reader, mistyped(other, &expected(self.form)))),
+            other => return Err(self.error(reader, mistyped(other, &self.expected()))),
         };
         let wrong = if text.is_empty() {
-            format!("is empty: write {}, or leave the setting out", expected(self.form))
+            format!("is empty: write {}, or leave the setting out", self.expected())
         } else if text.len() > TEXT_MAX {
             format!("has {} bytes: write at most {TEXT_MAX}", text.len())
         } else if text.chars().any(char::is_control) {
@@ -242,13 +257,17 @@ impl<'t> Value<'t> {
                 return Err(self.error(reader, message));
             }
             DeValue::Array(values) => values,
-            DeValue::String(_) => return Ok(vec![read(self, reader)?]),
-            other => return Err(self.error(reader, mistyped(other, &expected(self.form)))),
+            DeValue::String(_) => {
+                let Self { value, form, at, .. } = *self;
+                return Ok(vec![read(&Self { value, form, path: self.path.clone(), at, listed: true }, reader)?]);
+            }
+            other => return Err(self.error(reader, mistyped(other, &self.expected()))),
         };
         let mut list = Vec::new();
         let mut failed = None;
         for value in values {
-            match read(&Self { value, form: self.form, path: self.path.clone(), at: value.span().start }, reader) {
+            let at = value.span().start;
+            match read(&Self { value, form: self.form, path: self.path.clone(), at, listed: true }, reader) {
                 Ok(value) => list.push(value),
                 Err(noted) => failed = Some(noted),
             }
@@ -283,7 +302,7 @@ impl<'t> Value<'t> {
     pub(super) fn count(&self, reader: &mut Reader) -> Result<u32, Noted> {
         let Form::Count { max } = self.form else { unreachable!("the schema says that it is a number") };
         let DeValue::Integer(number) = self.value.get_ref() else {
-            return Err(self.error(reader, mistyped(self.value.get_ref(), &expected(self.form))));
+            return Err(self.error(reader, mistyped(self.value.get_ref(), &self.expected())));
         };
         match u32::from_str_radix(number.as_str(), number.radix()) {
             Ok(count) if (1..=*max).contains(&count) => Ok(count),
@@ -298,6 +317,22 @@ impl<'t> Value<'t> {
     pub(super) fn path(&self, reader: &mut Reader) -> Result<PathBuf, Noted> {
         let text = self.text(reader)?;
         Ok(reader.base.join(text))
+    }
+
+    /// The path of a file that must be there before the start.
+    pub(super) fn file(&self, kind: FileKind, reader: &mut Reader) -> Result<PathBuf, Noted> {
+        let path = self.path(reader)?;
+        reader.files.push(FileUse { kind, path: path.clone(), at: self.at, setting: self.path.clone() });
+        Ok(path)
+    }
+
+    /// What it must be, with its article.
+    fn expected(&self) -> String {
+        match self.form {
+            Form::Words(words) if self.listed => one_of(&words()),
+            Form::Texts(kind) if self.listed => format!("a string ({kind})"),
+            form => expected(form),
+        }
     }
 }
 
@@ -350,6 +385,7 @@ fn example(key: &str, form: &Form) -> String {
         Form::Table(_) => format!("[{key}]"),
         Form::Tables(_) => format!("[[{key}]]"),
         Form::Texts(_) | Form::Words(_) => format!("{key} = [\"…\"]"),
+        Form::Word(words) => format!("{key} = {}", one_of(&words())),
         _ => format!("{key} = \"…\""),
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustls_pki_types::ServerName;
 
+use super::file::FileKind;
 use super::pattern::check_own_name;
 use super::problem::Noted;
 use super::section::{NamedSection, Reader, Section, Value, shown};
@@ -137,7 +138,8 @@ fn read_tls(section: &Section<'_>, reader: &mut Reader) -> Result<UpstreamTls, N
             })
         })
     });
-    let ca = section.required(reader, "ca", Value::path);
-    let certificate = section.optional(reader, "certificate", Value::path);
+    let ca = section.required(reader, "ca", |value, reader| value.file(FileKind::TrustedCa, reader));
+    let certificate =
+        section.optional(reader, "certificate", |value, reader| value.file(FileKind::ClientCertificate, reader));
     Ok(UpstreamTls { name: name?, ca: ca?, certificate: certificate? })
 }
