@@ -46,7 +46,7 @@ impl ConfigFile {
     ///
     /// As `read`.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigErrors> {
-        let mut reader = Reader { base: folder_of(file), notes: Notes::default(), files: Vec::new() };
+        let mut reader = Reader { base: directory_of(file), notes: Notes::default(), files: Vec::new() };
         let (table, errors) = DeTable::parse_recoverable(text);
         // What a parser makes of a text that is not TOML would only be misread.
         let config = match note_syntax(text, &errors, &mut reader) {
@@ -148,8 +148,8 @@ fn read_text(path: &Path) -> Result<String, String> {
     })
 }
 
-/// The folder of a file, absolute, so that it stays the same when the process changes its own.
-fn folder_of(file: &Path) -> PathBuf {
+/// The directory of a file, absolute, so that it stays the same when the process changes its own.
+fn directory_of(file: &Path) -> PathBuf {
     let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     absolute.parent().map(Path::to_owned).unwrap_or_default()
 }

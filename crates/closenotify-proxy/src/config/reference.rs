@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::duration::{LONGEST_TEXT, SHORTEST_TEXT};
-use super::schema::{Default, Form, ROOT, Setting, Table};
+use super::schema::{Form, LeftOut, ROOT, Setting, Table};
 
 /// The reference of the configuration file, in Markdown.
 pub fn reference() -> String {
@@ -63,11 +63,11 @@ fn form_text(form: &Form) -> String {
     }
 }
 
-fn default_text(default: &Default) -> String {
+fn default_text(default: &LeftOut) -> String {
     match default {
-        Default::Required => "required".to_owned(),
-        Default::Value(value) => format!("`{value}`"),
-        Default::Nothing(meaning) => format!("none: {meaning}"),
+        LeftOut::Required => "required".to_owned(),
+        LeftOut::Value(value) => format!("`{value}`"),
+        LeftOut::Nothing(meaning) => format!("none: {meaning}"),
     }
 }
 
@@ -97,7 +97,7 @@ This page is generated: `cargo xtask config-docs --bless` writes it.
 ";
 
 const NOTES: &str = "\
-- A *path* that is relative begins at the folder of the file.
+- A relative *path* begins at the directory of the file.
 - A list of strings with one value can be written as that string alone. An empty list is an error.
 - *Reload* says whether SIGHUP applies a change. A setting with \"no\" needs a restart.
 ";

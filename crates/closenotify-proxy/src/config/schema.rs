@@ -21,7 +21,7 @@ pub(super) struct Table {
 pub(super) struct Setting {
     pub(super) key: &'static str,
     pub(super) form: Form,
-    pub(super) default: Default,
+    pub(super) default: LeftOut,
     /// Whether a reload applies a change.
     pub(super) reload: bool,
     /// What it does.
@@ -53,7 +53,7 @@ pub(super) enum Form {
 
 /// What a setting is when it is left out.
 #[derive(Debug)]
-pub(super) enum Default {
+pub(super) enum LeftOut {
     /// It must not be.
     Required,
     /// This value, as written in a file.
@@ -90,19 +90,19 @@ pub(super) static ROOT: Table = Table {
         setting(
             "admin",
             Form::Table(&ADMIN),
-            Default::Nothing("no admin listener"),
+            LeftOut::Nothing("no admin listener"),
             "Metrics, health and live sessions.",
         ),
         setting(
             "log",
             Form::Table(&LOG),
-            Default::Nothing("its defaults"),
+            LeftOut::Nothing("its defaults"),
             "The log: session lines and all other lines.",
         ),
-        setting("limits", Form::Table(&LIMITS), Default::Nothing("its defaults"), "How much is accepted at a time."),
-        setting("process", Form::Table(&PROCESS), Default::Nothing("its defaults"), "How the process runs."),
-        setting("listener", Form::Tables(&LISTENER), Default::Required, "Where clients connect to, one table each."),
-        setting("upstream", Form::Named(&UPSTREAM), Default::Nothing("no upstream"), "Where sessions go, by name."),
+        setting("limits", Form::Table(&LIMITS), LeftOut::Nothing("its defaults"), "How much is accepted at a time."),
+        setting("process", Form::Table(&PROCESS), LeftOut::Nothing("its defaults"), "How the process runs."),
+        setting("listener", Form::Tables(&LISTENER), LeftOut::Required, "Where clients connect to, one table each."),
+        setting("upstream", Form::Named(&UPSTREAM), LeftOut::Nothing("no upstream"), "Where sessions go, by name."),
     ],
 };
 
@@ -112,7 +112,7 @@ static ADMIN: Table = Table {
     settings: &[setting(
         "listen",
         Form::Text(LISTEN),
-        Default::Required,
+        LeftOut::Required,
         "The address to serve on. Keep it to this machine or to the network of the operators.",
     )],
 };
@@ -123,19 +123,19 @@ static LOG: Table = Table {
         setting(
             "format",
             Form::Word(words::<LogFormat>),
-            Default::Value("\"text\""),
+            LeftOut::Value("\"text\""),
             "`text` is for people; `json` is one object a line.",
         ),
         setting(
             "file",
             Form::Text(PATH),
-            Default::Nothing("standard error"),
+            LeftOut::Nothing("standard error"),
             "The file to append to. SIGUSR1 reopens it, for log rotation.",
         ),
         setting(
             "skip",
             Form::Words(words::<SessionResult>),
-            Default::Nothing("every session has a line"),
+            LeftOut::Nothing("every session has a line"),
             "Sessions with these results get no line; the metrics still count them. `[\"refused\"]` quiets port scanners.",
         ),
     ],
@@ -147,25 +147,25 @@ static LIMITS: Table = Table {
         setting(
             "sessions",
             Form::Count { max: 10_000_000 },
-            Default::Nothing("what the descriptor limit allows"),
+            LeftOut::Nothing("what the descriptor limit allows"),
             "Sessions at a time.",
         ),
         setting(
             "sessions_per_address",
             Form::Count { max: 10_000_000 },
-            Default::Nothing("no limit"),
+            LeftOut::Nothing("no limit"),
             "Sessions at a time from one client address. Further connections from it are reset.",
         ),
         setting(
             "handshakes_per_second",
             Form::Count { max: 10_000_000 },
-            Default::Nothing("no limit"),
+            LeftOut::Nothing("no limit"),
             "TLS handshakes that begin in a second.",
         ),
         setting(
             "when_full",
             Form::Word(words::<WhenFull>),
-            Default::Value("\"wait\""),
+            LeftOut::Value("\"wait\""),
             "What happens to a connection beyond `sessions` or `handshakes_per_second`: `wait` leaves it in the listen queue \
              of the kernel, `refuse` resets it.",
         ),
@@ -178,37 +178,37 @@ static PROCESS: Table = Table {
         fixed(
             "workers",
             Form::Count { max: 1024 },
-            Default::Nothing("one for each core"),
+            LeftOut::Nothing("one for each core"),
             "Threads that serve sessions.",
         ),
         fixed(
             "user",
             Form::Text("user name"),
-            Default::Nothing("the user stays"),
+            LeftOut::Nothing("the user stays"),
             "The user to become after the addresses are bound.",
         ),
         fixed(
             "group",
             Form::Text("group name"),
-            Default::Nothing("the group of `user`"),
+            LeftOut::Nothing("the group of `user`"),
             "The group to become after the addresses are bound.",
         ),
         fixed(
             "takeover",
             Form::Text(PATH),
-            Default::Nothing("no takeover"),
+            LeftOut::Nothing("no takeover"),
             "The Unix socket at which a successor process takes the listeners over, at most 107 bytes long.",
         ),
         setting(
             "drain",
             Form::Duration,
-            Default::Value("\"30s\""),
+            LeftOut::Value("\"30s\""),
             "How long open sessions may go on after SIGTERM. The rest are reset then.",
         ),
         setting(
             "spin",
             Form::Word(words::<SpinAction>),
-            Default::Value("\"end\""),
+            LeftOut::Value("\"end\""),
             "What happens to a session whose polls achieve nothing, ten thousand times within a second: `end` resets it, \
              `report` only logs and counts it.",
         ),
@@ -221,64 +221,64 @@ static LISTENER: Table = Table {
         setting(
             "name",
             Form::Text(NAME),
-            Default::Required,
+            LeftOut::Required,
             "The name in log lines and metrics. No two listeners have the same.",
         ),
         setting(
             "listen",
             Form::Texts(LISTEN),
-            Default::Required,
+            LeftOut::Required,
             "The addresses to listen on. Port 0 takes a free port.",
         ),
         setting(
             "certificates",
             Form::Texts("path of a PEM file with a chain and its key, or of a directory"),
-            Default::Nothing("required where a route has `upstream`"),
+            LeftOut::Nothing("required where a route has `upstream`"),
             "The certificates. The one that fits the name that the client asks for is served. Changed files are read again.",
         ),
         setting(
             "alpn",
             Form::Texts("protocol name, 1 to 255 bytes"),
-            Default::Nothing("ALPN is not used"),
+            LeftOut::Nothing("ALPN is not used"),
             "The protocols to offer by ALPN, the most preferred first.",
         ),
         setting(
             "min_tls",
             Form::Word(words::<TlsVersion>),
-            Default::Value("\"1.2\""),
+            LeftOut::Value("\"1.2\""),
             "The oldest TLS version to accept.",
         ),
         setting(
             "truncation",
             Form::Word(words::<TruncationPolicy>),
-            Default::Value("\"strict\""),
+            LeftOut::Value("\"strict\""),
             "What the upstream gets when the client ends without close_notify: a reset (`strict`), or FIN if the client's FIN \
              came between two records (`tolerant`). The session is logged as truncated either way.",
         ),
         setting(
             "client_auth",
             Form::Table(&CLIENT_AUTH),
-            Default::Nothing("clients are not asked for a certificate"),
+            LeftOut::Nothing("clients are not asked for a certificate"),
             "Client certificates.",
         ),
         setting(
             "accept_proxy_protocol",
             Form::Texts("network, as in 10.0.0.0/8, or IP address"),
-            Default::Nothing("from nobody"),
+            LeftOut::Nothing("from nobody"),
             "The networks whose connections begin with a PROXY protocol header, version 1 or 2. Name your load balancers \
              only: the header sets the client address.",
         ),
         setting(
             "ticket_keys",
             Form::Text(PATH),
-            Default::Nothing("keys of this process only"),
+            LeftOut::Nothing("keys of this process only"),
             "The file or directory with the session ticket keys that a fleet shares. Changed files are read again.",
         ),
-        setting("timeouts", Form::Table(&TIMEOUTS), Default::Nothing("its defaults"), "How long each wait may be."),
+        setting("timeouts", Form::Table(&TIMEOUTS), LeftOut::Nothing("its defaults"), "How long each wait may be."),
         setting(
             "route",
             Form::Tables(&ROUTE),
-            Default::Required,
+            LeftOut::Required,
             "Where sessions go, one table each. A route with exactly the client's server name is taken first, then one with a \
              wildcard for it, then the one without `sni`, which must be the last in the file. A client that no route matches is \
              refused.",
@@ -292,19 +292,19 @@ static CLIENT_AUTH: Table = Table {
         setting(
             "mode",
             Form::Word(words::<AuthMode>),
-            Default::Required,
+            LeftOut::Required,
             "`required` refuses clients without a certificate; `optional` lets them in.",
         ),
         setting(
             "ca",
             Form::Text(PATH),
-            Default::Required,
+            LeftOut::Required,
             "The PEM file with the trusted CA certificates. A changed file is read again.",
         ),
         setting(
             "allow",
             Form::Texts("CN=name, or a DNS name, URI, mail address or IP address"),
-            Default::Nothing("every certificate that the CA certificates vouch for"),
+            LeftOut::Nothing("every certificate that the CA certificates vouch for"),
             "Rules of which a certificate must match one: `CN=` and the common name, or a subjectAltName. `*` stands for any \
              characters.",
         ),
@@ -317,26 +317,26 @@ static TIMEOUTS: Table = Table {
         setting(
             "handshake",
             Form::Duration,
-            Default::Value("\"10s\""),
+            LeftOut::Value("\"10s\""),
             "From the accepted connection to the end of the TLS handshake, PROXY protocol header included.",
         ),
         setting(
             "idle",
             Form::Duration,
-            Default::Value("\"5m\""),
+            LeftOut::Value("\"5m\""),
             "Without progress in either direction while both are open. Bytes that a peer takes are progress.",
         ),
         setting(
             "half_close",
             Form::Duration,
-            Default::Value("\"1m\""),
+            LeftOut::Value("\"1m\""),
             "Without progress after one direction has ended.",
         ),
-        setting("lifetime", Form::Duration, Default::Nothing("no limit"), "The whole session."),
+        setting("lifetime", Form::Duration, LeftOut::Nothing("no limit"), "The whole session."),
         setting(
             "connect",
             Form::Duration,
-            Default::Value("\"5s\""),
+            LeftOut::Value("\"5s\""),
             "To connect to one address of the upstream, its TLS handshake included.",
         ),
     ],
@@ -348,19 +348,19 @@ static ROUTE: Table = Table {
         setting(
             "sni",
             Form::Texts("server name, or a wildcard as *.example.com, which covers one label"),
-            Default::Nothing("everything else, also clients that send no name"),
+            LeftOut::Nothing("everything else, also clients that send no name"),
             "The server names (SNI) that the route is for.",
         ),
         setting(
             "upstream",
             Form::Text("name of an upstream"),
-            Default::Nothing("the route has `passthrough`"),
+            LeftOut::Nothing("the route has `passthrough`"),
             "TLS ends here, and the plaintext goes to this upstream.",
         ),
         setting(
             "passthrough",
             Form::Text("name of an upstream"),
-            Default::Nothing("the route has `upstream`"),
+            LeftOut::Nothing("the route has `upstream`"),
             "TLS is not terminated: its bytes go to this upstream as they are.",
         ),
     ],
@@ -372,20 +372,20 @@ static UPSTREAM: Table = Table {
         setting(
             "addresses",
             Form::Texts("host:port, [ipv6]:port or unix:/path; the port from 1 to 65535"),
-            Default::Required,
+            LeftOut::Required,
             "The servers. When one cannot be reached, the next one is tried.",
         ),
         setting(
             "balance",
             Form::Word(words::<Balance>),
-            Default::Value("\"round_robin\""),
+            LeftOut::Value("\"round_robin\""),
             "How a server is chosen: in turn, or the one with the fewest sessions.",
         ),
-        setting("tls", Form::Table(&UPSTREAM_TLS), Default::Nothing("plaintext"), "TLS to the upstream."),
+        setting("tls", Form::Table(&UPSTREAM_TLS), LeftOut::Nothing("plaintext"), "TLS to the upstream."),
         setting(
             "send_proxy_protocol",
             Form::Word(words::<ProxyProtocol>),
-            Default::Nothing("no header"),
+            LeftOut::Nothing("no header"),
             "The version of the PROXY protocol header that is sent first.",
         ),
     ],
@@ -397,25 +397,25 @@ static UPSTREAM_TLS: Table = Table {
         setting(
             "name",
             Form::Text("DNS name or IP address"),
-            Default::Required,
+            LeftOut::Required,
             "The name that the upstream's certificate must have. A DNS name is also sent as SNI.",
         ),
-        setting("ca", Form::Text(PATH), Default::Required, "The PEM file with the trusted CA certificates."),
+        setting("ca", Form::Text(PATH), LeftOut::Required, "The PEM file with the trusted CA certificates."),
         setting(
             "certificate",
             Form::Text(PATH),
-            Default::Nothing("no client certificate"),
+            LeftOut::Nothing("no client certificate"),
             "The PEM file with the client certificate's chain and key.",
         ),
     ],
 };
 
-const fn setting(key: &'static str, form: Form, default: Default, about: &'static str) -> Setting {
+const fn setting(key: &'static str, form: Form, default: LeftOut, about: &'static str) -> Setting {
     Setting { key, form, default, reload: true, about }
 }
 
 /// A setting that a reload does not apply.
-const fn fixed(key: &'static str, form: Form, default: Default, about: &'static str) -> Setting {
+const fn fixed(key: &'static str, form: Form, default: LeftOut, about: &'static str) -> Setting {
     Setting { key, form, default, reload: false, about }
 }
 

@@ -12,7 +12,7 @@ use super::duration::parse_duration;
 use super::file::FileKind;
 use super::problem::{Noted, Notes};
 use super::schema::{Form, ROOT, Setting, Table};
-use super::word::{Word, instead, nearest, one_of, words};
+use super::word::{Word, instead, much_alike, nearest, one_of, words};
 
 /// What reading a value needs: where relative paths begin, and where problems go.
 #[derive(Debug)]
@@ -149,12 +149,19 @@ impl<'t> Section<'t> {
     }
 
     fn unknown(&self, name: &str) -> String {
+        let everywhere = settings_within(&ROOT, "");
+        let homes: Vec<_> =
+            everywhere.iter().filter(|(_, key)| *key == name).map(|(table, _)| format!("[{table}]")).collect();
+        if !homes.is_empty() {
+            return format!("unknown setting here; it belongs in {}", homes.join(" or "));
+        }
         let keys = self.schema.keys();
         if let Some(right) = nearest(name, keys.iter().copied()) {
             return format!("unknown setting; did you mean {right:?}?");
         }
-        if let Some(home) = home_of(name, &ROOT, "") {
-            return format!("unknown setting here; it belongs in {home}");
+        if let Some(right) = much_alike(name, everywhere.iter().map(|(_, key)| *key)) {
+            let home = everywhere.iter().find(|(_, key)| *key == right).map_or("", |(table, _)| table);
+            return format!("unknown setting; did you mean {right:?} in [{home}]?");
         }
         format!("unknown setting; write one of {}", keys.join(", "))
     }
@@ -313,7 +320,7 @@ impl<'t> Value<'t> {
         }
     }
 
-    /// A path, from the folder of the file if it is relative.
+    /// A path, from the directory of the file if it is relative.
     pub(super) fn path(&self, reader: &mut Reader) -> Result<PathBuf, Noted> {
         let text = self.text(reader)?;
         Ok(reader.base.join(text))
@@ -353,16 +360,19 @@ fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-/// The table in which a setting belongs that stands in another.
-fn home_of(name: &str, table: &'static Table, path: &str) -> Option<String> {
-    table.settings.iter().find_map(|setting| {
-        let inner = setting.form.table()?;
+/// The settings of the tables within a table, each after the name of its table.
+fn settings_within(table: &'static Table, path: &str) -> Vec<(String, &'static str)> {
+    let mut found = Vec::new();
+    for setting in table.settings {
+        let Some(inner) = setting.form.table() else { continue };
         let path = match setting.form {
             Form::Named(_) => join(path, setting.key) + ".NAME",
             _ => join(path, setting.key),
         };
-        if inner.setting(name).is_some() { Some(path) } else { home_of(name, inner, &path) }
-    })
+        found.extend(inner.keys().into_iter().map(|key| (path.clone(), key)));
+        found.extend(settings_within(inner, &path));
+    }
+    found
 }
 
 /// What a value must be, with its article.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::problem::PROBLEMS_MAX;
-use super::schema::{Default, Form, ROOT, Table};
+use super::schema::{Form, LeftOut, ROOT, Table};
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../../docs/example.toml");
@@ -160,7 +160,7 @@ fn exact_route_after_a_wildcard_that_covers_it_is_no_mistake() {
 }
 
 #[test]
-fn relative_paths_begin_at_the_folder_of_the_file() {
+fn relative_paths_begin_at_the_directory_of_the_file() {
     let config = good(&format!("[log]\nfile = 'x.log'\n{LEAST}"));
     assert_eq!(config.log.file, Some(path("/etc/x.log")));
     assert_eq!(config.listeners[0].tls.certificates, CertificateSource::Paths(vec![path("/etc/web.pem")]));
@@ -228,7 +228,7 @@ fn defaults_of_the_reference_are_those_of_the_settings() {
     let least = format!("{:?}", good(LEAST));
     let mut tested = 0;
     for (path, setting) in &found {
-        if let Default::Value(value) = setting.default {
+        if let LeftOut::Value(value) = setting.default {
             assert_eq!(format!("{:?}", good(&with(path, value))), least, "{path}");
             tested += 1;
         }

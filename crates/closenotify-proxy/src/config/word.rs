@@ -16,18 +16,12 @@ pub(super) fn words<T: Word>() -> Vec<&'static str> {
 
 /// The one of `candidates` that a slip of the keyboard is likely to have turned into `word`.
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if word.len() > WORD_MAX {
-        return None;
-    }
-    let lower = word.to_ascii_lowercase();
-    candidates
-        .into_iter()
-        .take(CANDIDATES_MAX)
-        .filter(|candidate| candidate.len() <= WORD_MAX)
-        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_ascii_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, candidate)| candidate)
+    nearest_from(LIKENESS_MIN, word, candidates)
+}
+
+/// As [`nearest`], for candidates from further away, of which one that is not much alike is not what was meant.
+pub(super) fn much_alike<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest_from(LIKENESS_WITHIN, word, candidates)
 }
 
 /// What to write in place of a wrong word: the nearest right one, or all of them.
@@ -109,8 +103,35 @@ impl Word for ProxyProtocol {
     }
 }
 
+fn nearest_from<'a>(min: f64, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > WORD_MAX {
+        return None;
+    }
+    let lower = word.to_ascii_lowercase();
+    candidates
+        .into_iter()
+        .take(CANDIDATES_MAX)
+        .filter(|candidate| candidate.len() <= WORD_MAX)
+        .map(|candidate| (likeness(&lower, &candidate.to_ascii_lowercase()), candidate))
+        .filter(|(likeness, _)| *likeness >= min)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, candidate)| candidate)
+}
+
+/// From 0 to 1. A word within the other ("sessions" in "max_sessions") is as good as a slip.
+fn likeness(one: &str, other: &str) -> f64 {
+    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+    let within = short.len() >= WITHIN_MIN && long.contains(short);
+    strsim::jaro_winkler(one, other).max(if within { LIKENESS_WITHIN } else { 0.0 })
+}
+
 /// Likeness from 0 to 1 from which on a word is taken for a slip of another.
 const LIKENESS_MIN: f64 = 0.75;
+
+const LIKENESS_WITHIN: f64 = 0.8;
+
+/// Shorter words are within too many others.
+const WITHIN_MIN: usize = 4;
 
 /// Longer words are compared with nothing: the work grows with their square.
 const WORD_MAX: usize = 64;
@@ -128,6 +149,8 @@ mod tests {
             assert_eq!(instead(wrong, &words::<TruncationPolicy>()), format!("did you mean {right:?}?"));
         }
         assert_eq!(nearest("least-sessions", words::<Balance>()), Some("least_sessions"));
+        assert_eq!(much_alike("port", ["format", "sessions"]), None);
+        assert_eq!(nearest("max_sessions", ["name", "sessions"]), Some("sessions"));
         assert_eq!(nearest("certificate", ["name", "listen", "certificates"]), Some("certificates"));
     }
 

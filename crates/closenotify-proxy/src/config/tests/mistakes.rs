@@ -10,7 +10,7 @@ fn each_mistake_is_named_with_its_place_and_what_to_write() {
         (
             "name = 'web'",
             "name = 'web'\nidle = '5m'",
-            "3:1: listener.idle: unknown setting here; it belongs in listener.timeouts",
+            "3:1: listener.idle: unknown setting here; it belongs in [listener.timeouts]",
         ),
         ("name = 'web'", "name = 'web'\nq = 1", "unknown setting; write one of name, listen, certificates,"),
         ("[[listener]]", "[logs]\n[[listener]]", "1:2: logs: unknown setting; did you mean \"log\"?"),
@@ -21,6 +21,13 @@ fn each_mistake_is_named_with_its_place_and_what_to_write() {
             "6:12: listener.route.upstream: there is no upstream \"ap\"; did you mean \"app\"?",
         ),
         ("upstream = 'app'", "upstream = 'q'", "there is no upstream \"q\"; add [upstream.q]"),
+        ("name = 'web'", "name = 'web'\nmax_sessions = 1", "did you mean \"sessions\" in [limits]?"),
+        ("name = 'web'", "name = 'web'\nidle_timeout = '1s'", "did you mean \"idle\" in [listener.timeouts]?"),
+        (
+            "[[listener]]",
+            "listen = 'a:1'\n[[listener]]",
+            "1:1: listen: unknown setting here; it belongs in [admin] or [listener]",
+        ),
         // Words.
         (
             "name = 'web'",
