@@ -1,6 +1,6 @@
-//! The bodies of the demo's answers, made as they are sent: none is held in memory whole.
+//! The bodies of the demo's answers, made as they are sent: none is held in memory as a whole.
 //!
-//! Each knows its length from the start, so that a client can tell a cut answer from a whole one.
+//! Each knows its length from the start, so that a client can tell a truncated response from a complete one.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -89,9 +89,9 @@ impl Body for DemoBody {
     }
 }
 
-/// The next chunk of the pattern: lines of 64 bytes, cut where `left` ends.
+/// The next chunk of the pattern: lines of 64 bytes, ending where `left` ends.
 fn pattern(left: &mut u64) -> Bytes {
-    // In front of the last chunk all are whole, so every chunk begins at the start of a line.
+    // All chunks before the last are full, so every chunk begins at the start of a line.
     let len = usize::try_from(*left).map_or(CHUNK.len(), |left| left.min(CHUNK.len()));
     *left -= len as u64;
     Bytes::from_static(&CHUNK[..len])

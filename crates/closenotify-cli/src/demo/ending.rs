@@ -2,10 +2,10 @@
 //!
 //! It does not decide which; the route does.
 //!
-//! A kernel throws away what it has not sent yet when it resets, and it resets by itself when a connection is closed over
-//! bytes that nobody read (RFC 9293 section 3.10.4). So whoever closes must read on for a while, and whoever passes a reset
+//! A kernel discards what it has not sent yet when it resets, and it resets by itself when a connection is closed over
+//! unread bytes (RFC 9293 section 3.10.4). So whoever closes must read on for a while, and whoever passes a reset
 //! on must wait until what came before it has been sent. What has been sent lies in the peer's receive queue, and stays
-//! readable there in front of the reset; a packet lost on the way is not sent again behind a reset.
+//! readable there before the reset; a packet that is lost is not sent again after a reset.
 
 use socket2::SockRef;
 use std::borrow::Borrow;

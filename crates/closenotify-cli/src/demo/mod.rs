@@ -36,7 +36,7 @@ use self::wire::{ResetOrder, Wire};
 /// | `/echo` | the request's body, as it comes in |
 /// | `/reset/N` | N bytes of a longer body, then a TCP reset |
 ///
-/// A client that half-closes still gets its whole answer. After the last answer of a connection the server sends FIN,
+/// A client that half-closes still gets its complete response. After the last response of a connection the server sends FIN,
 /// then reads on and discards for at most 2 s and 64 MiB, so that an upload nobody reads does not destroy the answer.
 ///
 /// Dropping it stops the listening and cuts the connections that are open.

@@ -27,11 +27,11 @@ pub(super) fn respond(request: Request<Incoming>, order: &ResetOrder) -> Result<
         ("bytes", Some(n)) => counted(n, MAX_BYTES, |left| DemoBody::Pattern { left }),
         ("slow", Some(n)) => counted(n, MAX_SECONDS, |seconds| {
             let first = format!("the first line at once; the rest in {seconds} s\n");
-            let rest = "the rest: this answer is whole\n";
+            let rest = "the rest: this response is complete\n";
             DemoBody::slow(first, rest, Duration::from_secs(seconds))
         }),
         ("early", None) => {
-            let text = "answered before your request's body was read; the rest of it is discarded\n";
+            let text = "sent before the body of your request was read; the rest of it is discarded\n";
             let mut response = answer(StatusCode::OK, TEXT, DemoBody::text(text));
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             response
@@ -65,9 +65,9 @@ fn counted(text: &str, max: u64, body: impl FnOnce(u64) -> DemoBody) -> Response
 fn page() -> String {
     format!(
         "<!doctype html>\n<meta charset=\"utf-8\">\n<title>closenotify demo</title>\n<pre>\n\
-         This is the demo of closenotify: a TLS proxy whose every session ends right.\n\
-         You speak TLS to the proxy; behind it answers a plain HTTP server built in for the demo.\n\
-         The proxy writes one line a session: how each direction ended, and who ended first.\n\n\
+         This is the demo of closenotify proxy: a TLS proxy that gets connection shutdown right.\n\
+         You speak TLS to the proxy; its upstream is a plain HTTP server, built in for the demo.\n\
+         The proxy logs one line for each session: how each direction ended, and who ended first.\n\n\
          Paths to try:\n\n{ROUTES}</pre>\n"
     )
 }
@@ -76,9 +76,9 @@ const ROUTES: &str = "\
 /               this page
 /bytes/N        exactly N bytes, N up to 1073741824
 /slow/SECONDS   one line at once, the rest after SECONDS, up to 60
-/early          answers without reading your request's body (send a large one)
-/echo           sends your request's body back as it comes in
-/reset/N        N bytes of a longer answer, then a TCP reset: must not look whole
+/early          responds without reading the body of your request (send a large one)
+/echo           sends the body of your request back as it comes in
+/reset/N        N bytes of a longer response, then a TCP reset: it must not look complete
 ";
 
 const MAX_BYTES: u64 = 1 << 30;

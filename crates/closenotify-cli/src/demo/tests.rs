@@ -149,7 +149,7 @@ async fn slow_gives_one_line_at_once_and_the_rest_to_a_client_that_half_closed()
     assert!(asked.elapsed() >= Duration::from_secs(1));
     let (head, body) = client.split();
     assert_eq!(body.len(), promised(&head));
-    assert!(body.ends_with(b"this answer is whole\n"));
+    assert!(body.ends_with(b"this response is complete\n"));
 }
 
 #[tokio::test]
