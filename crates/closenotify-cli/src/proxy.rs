@@ -1,14 +1,16 @@
-//! `closenotify proxy`: credentials, listener, signals, exit code.
+//! `closenotify proxy`: certificate, listener, signals, exit code.
 //!
 //! It keeps the order in which things can go wrong: files first, then the address, and only then is anything printed
 //! or accepted.
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use closenotify_proxy::credentials::{Credentials, CredentialsError};
+use closenotify_proxy::config::{CertificateSource, TlsSettings, TlsVersion};
 use closenotify_proxy::demo::DemoUpstream;
+use closenotify_proxy::tls::{ListenerTls, TlsError};
 use closenotify_proxy::{Drained, HostPort, LogFormat, Proxy, ProxyConfig, Shutdown};
 
 use crate::args::{ProxyArgs, ProxyCommand, Source};
@@ -30,29 +32,27 @@ pub(crate) fn run(args: ProxyArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn serve(command: ProxyCommand) -> Result<Drained, Failure> {
-    let bad = |error: CredentialsError| {
-        let code = match error {
-            CredentialsError::Generate { .. } | CredentialsError::Config { .. } => ExitCode::Internal,
-            _ => ExitCode::Credentials,
-        };
+    let bad = |error: TlsError| {
+        let code = if error.is_internal() { ExitCode::Internal } else { ExitCode::Credentials };
         Failure::new(code, error)
     };
     // Held until the end: it serves for as long as it lives.
     let mut demo = None;
-    let (credentials, upstream) = match command.source {
-        Source::Given { cert, key, upstream } => {
-            (Credentials::from_files(&cert, &key, SystemTime::now()).map_err(bad)?, upstream)
-        }
+    let (certificates, upstream) = match command.source {
+        Source::Given { cert, key, upstream } => (CertificateSource::Pair { cert, key }, upstream),
         Source::Demo => {
             let server = DemoUpstream::start().map_err(|error| internal("cannot start the demo's upstream", &error))?;
             let addr = demo.insert(server).addr();
-            (Credentials::self_signed().map_err(bad)?, HostPort::from(addr))
+            (CertificateSource::SelfSigned, HostPort::from(addr))
         }
     };
+    let tls =
+        TlsSettings { certificates, alpn: Vec::new(), min_tls: TlsVersion::V12, client_auth: None, ticket_keys: None };
+    let tls = ListenerTls::load(&tls, command.timeouts.handshake, SystemTime::now()).map_err(bad)?;
     let config = ProxyConfig {
         listen: command.listen,
         upstream: upstream.clone(),
-        tls: credentials.server_config().map_err(bad)?,
+        tls: Arc::clone(tls.acceptor().config()),
         truncation: command.truncation,
         timeouts: command.timeouts,
         drain: command.drain,

@@ -2,7 +2,6 @@
 
 pub mod address;
 pub mod config;
-pub mod credentials;
 pub mod demo;
 pub mod ledger;
 pub mod proxy;
@@ -11,6 +10,7 @@ mod session;
 pub mod shutdown;
 mod socket;
 mod tcp_end;
+pub mod tls;
 
 pub use address::{Endpoint, HostPort};
 pub use config::{LogFormat, ProxyConfig, Timeouts, TruncationPolicy};

@@ -1,21 +1,16 @@
-//! Every reason why credentials are refused, and every form of key that is not.
+//! Every reason why a certificate and its key are rejected, and every form of key that is not.
 
 #![allow(clippy::unwrap_used)] // an unwrap here is an assertion
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use closenotify_proxy::credentials::{Credentials, CredentialsError};
+use closenotify_proxy::config::{CertificateSource, TlsSettings, TlsVersion};
+use closenotify_proxy::tls::{ListenerTls, TlsError};
 use rcgen::{CertificateParams, IsCa, KeyPair, date_time_ymd};
-use rustls::crypto::aws_lc_rs;
-use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, ClientConnection, ConnectionCommon, RootCertStore, ServerConnection};
 use tempfile::TempDir;
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -44,7 +39,7 @@ impl Bench {
     }
 
     /// Loads the two contents as of 2030 and gives the error with its text, which must name `at_fault`.
-    fn refused(&self, cert: impl AsRef<[u8]>, key: impl AsRef<[u8]>, at_fault: &str) -> (CredentialsError, String) {
+    fn refused(&self, cert: impl AsRef<[u8]>, key: impl AsRef<[u8]>, at_fault: &str) -> (TlsError, String) {
         self.refused_at(year(2030), cert, key, at_fault)
     }
 
@@ -54,14 +49,26 @@ impl Bench {
         cert: impl AsRef<[u8]>,
         key: impl AsRef<[u8]>,
         at_fault: &str,
-    ) -> (CredentialsError, String) {
+    ) -> (TlsError, String) {
         let (cert, key) = (self.file("the.crt", cert), self.file("the.key", key));
-        let error = Credentials::from_files(&cert, &key, now).unwrap_err();
+        let error = load(&cert, &key, now).unwrap_err();
         let text = error.to_string();
         let path = self.dir.path().join(at_fault);
         assert!(text.contains(path.to_str().unwrap()), "{text:?} does not name {path:?}");
         (error, text)
     }
+}
+
+/// The pair as of `now`, served without client certificates and ALPN.
+fn load(cert: &Path, key: &Path, now: SystemTime) -> Result<ListenerTls, TlsError> {
+    let settings = TlsSettings {
+        certificates: CertificateSource::Pair { cert: cert.into(), key: key.into() },
+        alpn: Vec::new(),
+        min_tls: TlsVersion::V12,
+        client_auth: None,
+        ticket_keys: None,
+    };
+    ListenerTls::load(&settings, Duration::from_secs(10), now)
 }
 
 fn year(year: i32) -> SystemTime {
@@ -78,58 +85,18 @@ fn openssl(args: &[&str]) -> Vec<u8> {
 fn matching_pair_is_served_without_alpn_and_with_tickets() {
     let bench = Bench::new();
     let (cert, key) = (bench.file("c", &bench.cert_pem), bench.file("k", &bench.key_pem));
-    let credentials = Credentials::from_files(&cert, &key, year(2030)).unwrap();
-    assert_eq!(credentials.chain().len(), 1);
-    let config = credentials.server_config().unwrap();
+    let tls = load(&cert, &key, year(2030)).unwrap();
+    let acceptor = tls.acceptor();
+    let config = acceptor.config();
     assert!(config.alpn_protocols.is_empty());
     assert!(config.ticketer.enabled());
-}
-
-#[test]
-fn both_versions_shake_hands() {
-    let credentials = Credentials::self_signed().unwrap();
-    let config = credentials.server_config().unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(credentials.chain()[0].clone()).unwrap();
-    for version in [&TLS12, &TLS13] {
-        let client = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(&[version])
-            .unwrap()
-            .with_root_certificates(roots.clone())
-            .with_no_client_auth();
-        for name in ["localhost", "127.0.0.1", "::1"] {
-            let mut client = ClientConnection::new(Arc::new(client.clone()), name.try_into().unwrap()).unwrap();
-            let mut server = ServerConnection::new(Arc::clone(&config)).unwrap();
-            for _flight in 0..4 {
-                let mut wire = Vec::new();
-                while client.wants_write() {
-                    client.write_tls(&mut wire).unwrap();
-                }
-                feed(&mut server, &wire);
-                wire.clear();
-                while server.wants_write() {
-                    server.write_tls(&mut wire).unwrap();
-                }
-                feed(&mut client, &wire);
-            }
-            assert!(!client.is_handshaking() && !server.is_handshaking());
-            assert_eq!(server.protocol_version(), Some(version.version));
-        }
-    }
-}
-
-fn feed<Data>(connection: &mut ConnectionCommon<Data>, mut wire: &[u8]) {
-    while !wire.is_empty() {
-        connection.read_tls(&mut wire).unwrap();
-        connection.process_new_packets().unwrap();
-    }
 }
 
 #[test]
 fn one_file_may_hold_both() {
     let bench = Bench::new();
     let both = bench.file("both.pem", format!("{}{}", bench.key_pem, bench.cert_pem));
-    Credentials::from_files(&both, &both, year(2030)).unwrap();
+    load(&both, &both, year(2030)).unwrap();
 }
 
 #[test]
@@ -159,29 +126,9 @@ fn every_unencrypted_key_form_is_taken() {
         for key in [&p8, &other] {
             // A certificate made this second is valid from this second on.
             let now = SystemTime::now() + Duration::from_secs(5);
-            Credentials::from_files(crt.as_ref(), key.as_ref(), now).unwrap();
+            load(crt.as_ref(), key.as_ref(), now).unwrap();
         }
     }
-}
-
-#[test]
-fn self_signed_is_a_leaf_for_the_loopback_names() {
-    let credentials = Credentials::self_signed().unwrap();
-    credentials.server_config().unwrap();
-    let (_, leaf) = X509Certificate::from_der(&credentials.chain()[0]).unwrap();
-    assert!(!leaf.basic_constraints().unwrap().unwrap().value.ca);
-    assert!(leaf.validity().is_valid());
-    let names = &leaf.subject_alternative_name().unwrap().unwrap().value.general_names;
-    let mut loopback6 = [0; 16];
-    loopback6[15] = 1;
-    assert_eq!(
-        names,
-        &[
-            GeneralName::DNSName("localhost"),
-            GeneralName::IPAddress(&[127, 0, 0, 1]),
-            GeneralName::IPAddress(&loopback6)
-        ]
-    );
 }
 
 #[test]
@@ -190,8 +137,8 @@ fn missing_file_is_named_with_the_system_error() {
     let there = bench.file("there", &bench.cert_pem);
     let gone = bench.dir.path().join("gone.pem");
     for (cert, key, role) in [(&gone, &there, "certificate file"), (&there, &gone, "key file")] {
-        let error = Credentials::from_files(cert, key, year(2030)).unwrap_err();
-        assert!(matches!(error, CredentialsError::Unreadable { .. }));
+        let error = load(cert, key, year(2030)).unwrap_err();
+        assert!(matches!(error, TlsError::Unreadable { .. }));
         let text = error.to_string();
         assert!(text.contains("gone.pem") && text.contains(role) && text.contains("No such file"), "{text}");
     }
@@ -201,10 +148,10 @@ fn missing_file_is_named_with_the_system_error() {
 fn swapped_files_are_seen() {
     let bench = Bench::new();
     let (error, text) = bench.refused(&bench.key_pem, &bench.cert_pem, "the.crt");
-    assert!(matches!(error, CredentialsError::NoCertificate { holds_key: true, .. }));
+    assert!(matches!(error, TlsError::NoCertificate { holds_key: true, .. }));
     assert!(text.contains("swapped"), "{text}");
     let (error, text) = bench.refused(&bench.cert_pem, &bench.cert_pem, "the.key");
-    assert!(matches!(error, CredentialsError::NoKey { holds_certificate: true, .. }));
+    assert!(matches!(error, TlsError::NoKey { holds_certificate: true, .. }));
     assert!(text.contains("swapped"), "{text}");
 }
 
@@ -213,10 +160,10 @@ fn files_without_what_is_sought_say_so() {
     let bench = Bench::new();
     for empty in ["", "hello\n"] {
         let (error, text) = bench.refused(empty, &bench.key_pem, "the.crt");
-        assert!(matches!(error, CredentialsError::NoCertificate { holds_key: false, .. }));
+        assert!(matches!(error, TlsError::NoCertificate { holds_key: false, .. }));
         assert!(text.contains("BEGIN CERTIFICATE"), "{text}");
         let (error, text) = bench.refused(&bench.cert_pem, empty, "the.key");
-        assert!(matches!(error, CredentialsError::NoKey { holds_certificate: false, .. }));
+        assert!(matches!(error, TlsError::NoKey { holds_certificate: false, .. }));
         assert!(text.contains("BEGIN PRIVATE KEY"), "{text}");
     }
 }
@@ -224,7 +171,8 @@ fn files_without_what_is_sought_say_so() {
 #[test]
 fn der_is_told_from_pem() {
     let bench = Bench::new();
-    let der = Credentials::self_signed().unwrap().chain()[0].to_vec();
+    let cert = bench.file("cert.pem", &bench.cert_pem);
+    let der = openssl(&["x509", "-in", cert.to_str().unwrap(), "-outform", "DER"]);
     let (_, text) = bench.refused(&der, &bench.key_pem, "the.crt");
     assert!(text.contains("openssl x509 -inform DER"), "{text}");
     let (_, text) = bench.refused(&bench.cert_pem, &der, "the.key");
@@ -240,7 +188,7 @@ fn encrypted_keys_are_refused_with_the_way_out() {
     let sec1 = openssl(&["ec", "-in", plain, "-aes128", "-passout", "pass:x"]);
     for key in [pkcs8, sec1] {
         let (error, text) = bench.refused(&bench.cert_pem, key, "the.key");
-        assert!(matches!(error, CredentialsError::EncryptedKey { .. }), "{error:?}");
+        assert!(matches!(error, TlsError::EncryptedKey { .. }), "{error:?}");
         assert!(text.contains("openssl pkey -in"), "{text}");
     }
 }
@@ -250,12 +198,12 @@ fn malformed_pem_is_refused_without_showing_key_material() {
     let bench = Bench::new();
     let cut = |pem: &str| pem.lines().take(2).collect::<Vec<_>>().join("\n");
     let (error, text) = bench.refused(cut(&bench.cert_pem), &bench.key_pem, "the.crt");
-    assert!(matches!(error, CredentialsError::MalformedPem { .. }), "{error:?}");
+    assert!(matches!(error, TlsError::MalformedPem { .. }), "{error:?}");
     assert!(text.contains("END CERTIFICATE"), "{text}");
     let spoilt = bench.key_pem.replacen("\nM", "\n!M", 1);
     assert_ne!(spoilt, bench.key_pem);
     let (error, text) = bench.refused(&bench.cert_pem, &spoilt, "the.key");
-    assert!(matches!(error, CredentialsError::MalformedPem { .. }), "{error:?}");
+    assert!(matches!(error, TlsError::MalformedPem { .. }), "{error:?}");
     assert!(text.contains("base64"), "{text}");
     for line in bench.key_pem.lines().filter(|line| !line.starts_with('-')) {
         assert!(!text.contains(line));
@@ -267,7 +215,7 @@ fn key_of_another_certificate_is_refused_naming_both_files() {
     let bench = Bench::new();
     let other = Bench::new();
     let (error, _) = bench.refused(&bench.cert_pem, &other.key_pem, "the.key");
-    assert!(matches!(error, CredentialsError::Mismatch { .. }));
+    assert!(matches!(error, TlsError::Mismatch { .. }));
     assert!(error.to_string().contains("the.crt"));
 }
 
@@ -276,7 +224,7 @@ fn unusable_key_is_refused() {
     let bench = Bench::new();
     let (error, _) =
         bench.refused(&bench.cert_pem, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "the.key");
-    assert!(matches!(error, CredentialsError::KeyUnusable { .. }));
+    assert!(matches!(error, TlsError::KeyUnusable { .. }));
 }
 
 #[test]
@@ -284,9 +232,9 @@ fn unparsable_certificate_is_refused_with_its_position() {
     let bench = Bench::new();
     let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let (error, _) = bench.refused(bad, &bench.key_pem, "the.crt");
-    assert!(matches!(error, CredentialsError::CertificateUnparsable { position: 1, .. }));
+    assert!(matches!(error, TlsError::CertificateUnparsable { position: 1, .. }));
     let (error, text) = bench.refused(format!("{}{bad}", bench.cert_pem), &bench.key_pem, "the.crt");
-    assert!(matches!(error, CredentialsError::CertificateUnparsable { position: 2, .. }));
+    assert!(matches!(error, TlsError::CertificateUnparsable { position: 2, .. }));
     assert!(text.contains("certificate 2 in"), "{text}");
 }
 
@@ -296,13 +244,13 @@ fn validity_is_checked_to_the_second_and_dated_in_utc() {
     let (from, to): (SystemTime, SystemTime) = (date_time_ymd(2024, 3, 1).into(), date_time_ymd(2034, 3, 1).into());
     let second = Duration::from_secs(1);
     let (error, text) = bench.refused_at(to + second, &bench.cert_pem, &bench.key_pem, "the.crt");
-    assert!(matches!(error, CredentialsError::Expired { .. }));
+    assert!(matches!(error, TlsError::Expired { .. }));
     assert!(text.contains("expired on 2034-03-01 00:00:00 UTC"), "{text}");
     let (error, text) = bench.refused_at(from - second, &bench.cert_pem, &bench.key_pem, "the.crt");
-    assert!(matches!(error, CredentialsError::NotYetValid { .. }));
+    assert!(matches!(error, TlsError::NotYetValid { .. }));
     assert!(text.contains("not valid before 2024-03-01 00:00:00 UTC"), "{text}");
     let (cert, key) = (bench.file("c", &bench.cert_pem), bench.file("k", &bench.key_pem));
     for now in [from, from + DAY, to] {
-        Credentials::from_files(&cert, &key, now).unwrap();
+        load(&cert, &key, now).unwrap();
     }
 }

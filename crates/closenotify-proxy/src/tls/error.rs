@@ -1,21 +1,23 @@
-//! Why credentials cannot be served, told to the person who has to mend them.
+//! Why a file or a setting of TLS cannot be used, for the person who has to fix it.
 //!
-//! Each text names the file, what is wrong with it and what to do next. None shows a line of a key.
+//! Each text names the file or the setting, what is wrong with it and what to do next. None shows a line of a key.
 
 use std::path::PathBuf;
 use std::{error, fmt, io};
 
 use x509_parser::time::ASN1Time;
 
-/// Why a certificate chain and a private key cannot be served. The text of each names the file and the way out.
+use super::certificates::MAX_CERTIFICATES;
+
+/// Why a file or a setting of TLS cannot be used. The text of each names it, and says what to do next.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum CredentialsError {
+pub enum TlsError {
     /// The file could not be read.
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What it was to hold.
+        /// What it must hold.
         role: FileRole,
         /// What the operating system said.
         source: io::Error,
@@ -24,7 +26,7 @@ pub enum CredentialsError {
     MalformedPem {
         /// The file.
         path: PathBuf,
-        /// What it was to hold.
+        /// What it must hold.
         role: FileRole,
         /// What is broken in it.
         reason: String,
@@ -47,7 +49,7 @@ pub enum CredentialsError {
         /// It looks like DER, not PEM.
         looks_like_der: bool,
     },
-    /// The private key is encrypted; nobody is there to type a passphrase.
+    /// The private key is encrypted; a proxy has nobody to ask for the passphrase.
     EncryptedKey {
         /// The file.
         path: PathBuf,
@@ -89,33 +91,94 @@ pub enum CredentialsError {
         /// Its first valid second.
         from: UtcDate,
     },
-    /// The demo's certificate could not be made.
+    /// A directory of certificates holds none that can be served.
+    NothingUsable {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There are more certificates than one listener may have.
+    TooManyCertificates {
+        /// Where the first one too many is.
+        path: PathBuf,
+    },
+    /// The file of trusted CA certificates holds none.
+    NoTrustedCa {
+        /// The file.
+        path: PathBuf,
+        /// It looks like DER, not PEM.
+        looks_like_der: bool,
+    },
+    /// The OCSP response beside a certificate cannot be stapled.
+    Staple {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file or directory of ticket keys cannot be used.
+    TicketKeys {
+        /// The file or directory.
+        path: PathBuf,
+        /// The line at fault, counted from 1; `None` where the file is not text, or is at fault as a whole.
+        line: Option<usize>,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A rule for client certificates cannot be read.
+    Rule {
+        /// The rule.
+        rule: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A protocol for ALPN cannot be offered.
+    Alpn {
+        /// The protocol.
+        protocol: String,
+    },
+    /// The certificate for trying the proxy out could not be made.
     Generate {
         /// What the generator said.
         reason: String,
     },
-    /// The credentials are good, but no server configuration could be made from them.
+    /// Everything that was given is good, but no TLS configuration could be made from it.
     Config {
         /// What rustls said.
         source: rustls::Error,
     },
 }
 
-impl fmt::Display for CredentialsError {
+impl TlsError {
+    /// Whether the fault is ours, and not in a file or a setting.
+    pub fn is_internal(&self) -> bool {
+        matches!(self, Self::Generate { .. } | Self::Config { .. })
+    }
+
+    /// Whether it may pass though no file changes: permission is given, a disk recovers, a certificate becomes valid.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreadable { .. } | Self::NotYetValid { .. } | Self::Config { .. } | Self::Generate { .. })
+    }
+}
+
+impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { path, role, source } => write!(
                 f,
-                "cannot read the {role} file {}: {source}; check the path and that this user may read it",
+                "cannot read the {role} {}: {source}; check the path and that this user may read it",
                 path.display()
             ),
             Self::MalformedPem { path, role, reason } => write!(
                 f,
-                "the {role} file {} is malformed PEM: {reason}; copy it again, whole, from where it was issued",
+                "the {role} {} is malformed PEM: {reason}; copy the complete file again from where it was issued",
                 path.display()
             ),
             Self::NoCertificate { path, holds_key: true, .. } => {
-                write!(f, "no certificate in {}: it holds a private key; --cert and --key seem swapped", path.display())
+                write!(
+                    f,
+                    "no certificate in {}: it holds a private key; the certificate and the key seem swapped",
+                    path.display()
+                )
             }
             Self::NoCertificate { path, looks_like_der: true, .. } => write!(
                 f,
@@ -124,12 +187,12 @@ impl fmt::Display for CredentialsError {
             ),
             Self::NoCertificate { path, .. } => write!(
                 f,
-                "no certificate in {}: it has no `-----BEGIN CERTIFICATE-----` section; give --cert the PEM chain, leaf first",
+                "no certificate in {}: it has no `-----BEGIN CERTIFICATE-----` section; expected the chain in PEM, leaf first",
                 path.display()
             ),
             Self::NoKey { path, holds_certificate: true, .. } => write!(
                 f,
-                "no private key in {}: it holds a certificate; give --key the file with the private key (are --cert and --key swapped?)",
+                "no private key in {}: it holds a certificate but no key; the private key must be in this file (are the certificate and the key swapped?)",
                 path.display()
             ),
             Self::NoKey { path, looks_like_der: true, .. } => write!(
@@ -139,7 +202,7 @@ impl fmt::Display for CredentialsError {
             ),
             Self::NoKey { path, .. } => write!(
                 f,
-                "no private key in {}: it has no `-----BEGIN PRIVATE KEY-----` section (nor `EC` or `RSA PRIVATE KEY`); give --key the PEM key",
+                "no private key in {}: it has no `-----BEGIN PRIVATE KEY-----` section (nor `EC` or `RSA PRIVATE KEY`); expected the private key in PEM",
                 path.display()
             ),
             Self::EncryptedKey { path } => write!(
@@ -165,24 +228,62 @@ impl fmt::Display for CredentialsError {
                 cert.display()
             ),
             Self::Expired { path, at } => {
-                write!(f, "the certificate in {} expired on {at}; renew it and start again", path.display())
+                write!(f, "the certificate in {} expired on {at}; renew it", path.display())
             }
             Self::NotYetValid { path, from } => write!(
                 f,
                 "the certificate in {} is not valid before {from}; check this machine's clock, or wait",
                 path.display()
             ),
+            Self::NothingUsable { path } => write!(
+                f,
+                "no certificate with its key in the directory {}: expected NAME.pem with chain and key, NAME.crt with NAME.key, or fullchain.pem with privkey.pem, there or one directory below",
+                path.display()
+            ),
+            Self::TooManyCertificates { path } => write!(
+                f,
+                "more than {MAX_CERTIFICATES} certificates for one listener, the first one too many in {}; divide them among listeners, or use wildcard certificates",
+                path.display()
+            ),
+            Self::NoTrustedCa { path, looks_like_der: true } => write!(
+                f,
+                "no CA certificate in {}: it looks like DER, not PEM; convert it with `openssl x509 -inform DER -in {0} -out ca.pem`",
+                path.display()
+            ),
+            Self::NoTrustedCa { path, .. } => write!(
+                f,
+                "no CA certificate in {}: it has no `-----BEGIN CERTIFICATE-----` section; expected the trusted CA certificates in PEM",
+                path.display()
+            ),
+            Self::Staple { path, reason } => write!(
+                f,
+                "cannot staple the OCSP response {}: {reason}; fetch it again with `openssl ocsp -respout {0}`, or remove the file",
+                path.display()
+            ),
+            Self::TicketKeys { path, line, reason } => {
+                write!(f, "cannot use the ticket keys in {}", path.display())?;
+                if let Some(line) = line {
+                    write!(f, ", line {line}")?;
+                }
+                write!(f, ": {reason}; make a key with `openssl rand -base64 -A 80`")
+            }
+            Self::Rule { rule, reason } => {
+                write!(f, "the rule {rule:?} of client_auth.allow cannot be used: {reason}")
+            }
+            Self::Alpn { protocol } => {
+                write!(f, "the protocol {protocol:?} of alpn cannot be offered: its name must have 1 to 255 bytes")
+            }
             Self::Generate { reason } => {
-                write!(f, "cannot make the demo's certificate in memory: {reason}; use --cert and --key")
+                write!(f, "cannot make a certificate in memory: {reason}; use a certificate from a file")
             }
             Self::Config { source } => {
-                write!(f, "cannot make a TLS server configuration: {source}; please report this")
+                write!(f, "cannot make a TLS configuration: {source}; please report this")
             }
         }
     }
 }
 
-impl error::Error for CredentialsError {
+impl error::Error for TlsError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Unreadable { source, .. } => Some(source),
@@ -192,20 +293,32 @@ impl error::Error for CredentialsError {
     }
 }
 
-/// What a file was to hold.
+/// What a file must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileRole {
     /// The certificate chain.
     Certificate,
     /// The private key.
     Key,
+    /// The trusted CA certificates.
+    TrustedCa,
+    /// The OCSP response to staple.
+    Staple,
+    /// The ticket keys.
+    TicketKeys,
+    /// A directory of certificates.
+    Directory,
 }
 
 impl fmt::Display for FileRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Certificate => "certificate",
-            Self::Key => "key",
+            Self::Certificate => "certificate file",
+            Self::Key => "key file",
+            Self::TrustedCa => "file of trusted CA certificates",
+            Self::Staple => "OCSP response",
+            Self::TicketKeys => "ticket keys",
+            Self::Directory => "directory of certificates",
         })
     }
 }
