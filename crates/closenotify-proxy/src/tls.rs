@@ -19,6 +19,7 @@ mod self_signed;
 mod tests;
 mod ticket_keys;
 mod tickets;
+mod upstream;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
@@ -35,6 +36,7 @@ pub use client_auth::ClientNotAllowed;
 pub use error::{FileRole, TlsError, UtcDate};
 pub use identity::ClientIdentity;
 pub use reload::{Change, ReloadReport};
+pub use upstream::UpstreamTlsState;
 
 use crate::config::{TlsSettings, TlsVersion};
 use certificate::Certificate;

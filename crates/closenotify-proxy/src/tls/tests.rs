@@ -8,3 +8,4 @@ mod reloads;
 mod resumption;
 mod settings;
 mod staples;
+mod upstream;
