@@ -26,7 +26,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant, SystemTime};
 
 use closenotify::{HandshakeError, TlsAcceptor};
-use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use rustls_pki_types::{CertificateDer, UnixTime};
@@ -44,7 +43,7 @@ use client_auth::ClientPolicy;
 use files::{Reader, Watch};
 use resolver::Resolver;
 use ticket_keys::KeyMaterial;
-use tickets::SharedTickets;
+use tickets::{OwnTickets, SharedTickets};
 
 /// The TLS of a listener, shared by everything that accepts for it.
 pub struct ListenerTls {
@@ -240,7 +239,7 @@ impl Sessions {
     fn ticketer(keys: Option<&[KeyMaterial]>, clients: &ClientPolicy) -> Result<Arc<dyn ProducesTickets>, TlsError> {
         match keys {
             Some(keys) => SharedTickets::new(keys, &clients.digest).map(|tickets| Arc::new(tickets) as _),
-            None => Ticketer::new(),
+            None => OwnTickets::new().map(|tickets| Arc::new(tickets) as _),
         }
         .map_err(|source| TlsError::Config { source })
     }

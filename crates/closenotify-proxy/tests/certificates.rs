@@ -254,3 +254,10 @@ fn validity_is_checked_to_the_second_and_dated_in_utc() {
         load(&cert, &key, now).unwrap();
     }
 }
+
+#[test]
+fn a_chain_that_no_client_accepts_is_refused() {
+    let bench = Bench::new();
+    let (_, text) = bench.refused(bench.cert_pem.repeat(300), &bench.key_pem, "the.crt");
+    assert!(text.contains("not a bundle of CA certificates"), "{text}");
+}

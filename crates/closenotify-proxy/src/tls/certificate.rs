@@ -273,6 +273,10 @@ struct Leaf {
 /// Every certificate must parse; only the leaf must be valid at `now`.
 fn inspect(path: &Path, chain: &[CertificateDer<'_>], now: SystemTime) -> Result<Leaf, TlsError> {
     let now = unix_seconds(now);
+    let bytes = chain.iter().map(|certificate| certificate.len()).sum();
+    if bytes > MAX_CHAIN {
+        return Err(TlsError::ChainTooLong { path: path.into(), bytes });
+    }
     let mut first = None;
     for (index, der) in chain.iter().enumerate() {
         let unparsable =
@@ -332,6 +336,9 @@ fn pair(
         }
     }
 }
+
+/// The longest chain that is served, in bytes of DER: rustls accepts 64 KiB with everything around it, OpenSSL 100 KB.
+pub(super) const MAX_CHAIN: usize = 60_000;
 
 /// The longest OCSP response that is stapled: it goes out with every handshake.
 const MAX_STAPLE: usize = 64 * 1024;

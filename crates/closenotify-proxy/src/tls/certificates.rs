@@ -3,7 +3,7 @@
 //! It does not choose among them; that is the resolver's. Nothing is loaded from deeper than one directory below a directory
 //! of the settings.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,12 +76,16 @@ fn load_at_most(
 struct Old<'a> {
     all: &'a [Arc<Certificate>],
     by_file: HashMap<(&'a Path, &'a Path), &'a Arc<Certificate>>,
+    /// The paths of the settings that were directories.
+    directories: HashSet<&'a Path>,
 }
 
 impl<'a> Old<'a> {
     fn new(all: &'a [Arc<Certificate>]) -> Self {
         let by_file = all.iter().map(|old| ((old.place().root.as_path(), old.place().chain.as_path()), old)).collect();
-        Self { all, by_file }
+        let places = all.iter().map(|old| old.place());
+        let directories = places.filter(|place| place.root != place.chain).map(|place| place.root.as_path()).collect();
+        Self { all, by_file, directories }
     }
 
     fn get(&self, root: &Path, chain: &Path) -> Option<&'a Arc<Certificate>> {
@@ -103,7 +107,7 @@ impl Loading<'_> {
     fn path(&mut self, path: &Path) {
         if fs::metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
             self.root(path);
-        } else if self.old.all.iter().any(|old| old.place().root == path && old.place().chain != path) {
+        } else if self.old.directories.contains(path) {
             // It was a directory. Listing it fails, which is the reason to give.
             self.root(path);
         } else {

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{error, fmt};
 
+use closenotify::HandshakeError;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
@@ -44,9 +45,15 @@ impl ClientPolicy {
         let (roots, ca) = trusted(&settings.ca, reader)?;
         let digest = digest_of(&[&[u8::from(settings.required)], &ca, rules_text(settings).as_bytes()]);
         let provider = Arc::new(provider());
-        let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let roots = Arc::new(roots);
+        let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider);
         if !settings.required {
             builder = builder.allow_unauthenticated();
+        }
+        // Each with its length. The list is a hint for clients with several certificates, and may be empty.
+        let hints: usize = roots.subjects().iter().map(|name| name.as_ref().len() + 2).sum();
+        if hints > MAX_HINTS {
+            builder = builder.clear_root_hint_subjects();
         }
         let certificates = builder
             .build()
@@ -79,7 +86,7 @@ pub(super) fn provider() -> CryptoProvider {
     rustls::crypto::aws_lc_rs::default_provider()
 }
 
-/// Why a client with a valid certificate was not let in. Found among the sources of the handshake's error.
+/// Why a client with a valid certificate was not let in. [`find`](Self::find) finds it in the handshake's error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientNotAllowed {
     /// Who the client is.
@@ -95,6 +102,18 @@ impl fmt::Display for ClientNotAllowed {
 }
 
 impl error::Error for ClientNotAllowed {}
+
+impl ClientNotAllowed {
+    /// Finds it in the error of a handshake, if it is the reason.
+    pub fn find(error: &HandshakeError) -> Option<&Self> {
+        match error {
+            HandshakeError::Refused(Error::InvalidCertificate(CertificateError::Other(other))) => {
+                other.0.downcast_ref()
+            }
+            _ => None,
+        }
+    }
+}
 
 /// Verifies a client's certificate, and then looks whether a rule lets it in.
 #[derive(Debug)]
@@ -150,7 +169,10 @@ impl ClientCertVerifier for AllowedClients {
     }
 }
 
-/// No rule holds a control character.
+/// No rule has a control character.
 fn rules_text(settings: &ClientAuth) -> String {
     settings.allow.join("\n")
 }
+
+/// The most bytes of CA names that a client is sent. The extension has room for 64 KiB, and every handshake carries it.
+const MAX_HINTS: usize = 16 * 1024;

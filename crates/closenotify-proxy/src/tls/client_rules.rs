@@ -178,9 +178,12 @@ impl Kind {
 
 /// Digits and separators of an address, with `*`: `10.0.0.*`, `2001:db8:*`.
 fn is_ip_pattern(text: &str) -> bool {
-    let v4 = text.contains('.') && text.bytes().all(|b| b.is_ascii_digit() || b".*".contains(&b));
-    let v6 = text.contains(':') && text.bytes().all(|b| b.is_ascii_hexdigit() || b":.*".contains(&b));
-    v4 || v6
+    let of = |separator, is_digit: fn(&u8) -> bool| {
+        text.contains(separator)
+            && text.bytes().any(|b| is_digit(&b))
+            && text.bytes().all(|b| is_digit(&b) || b":.*".contains(&b))
+    };
+    of('.', u8::is_ascii_digit) || of(':', u8::is_ascii_hexdigit)
 }
 
 /// RFC 3986, 3.1: a letter, then letters, digits, `+`, `-` and `.`, then `:`.
@@ -260,6 +263,7 @@ mod tests {
             ("*.example.com", true),
             ("*.com", true),
             ("*.org", false),
+            ("*.*", true),
             ("example.com", false),
             ("spiffe://mesh/*", true),
             ("spiffe://mesh", false),
@@ -314,6 +318,7 @@ mod tests {
             ("IP:ten", "no IP address"),
             ("10.0.0.0/8", "expected CN=name"),
             ("300.0.0.1", "no IP address"),
+            ("*:*", "begins with its scheme"),
             (&long, "longer than"),
         ] {
             let error = rules(&["CN=ops", rule]).unwrap_err();

@@ -7,6 +7,7 @@ use std::{error, fmt, io};
 
 use x509_parser::time::ASN1Time;
 
+use super::certificate::MAX_CHAIN;
 use super::certificates::MAX_CERTIFICATES;
 
 /// Why a file or a setting of TLS cannot be used. The text of each names it, and says what to do next.
@@ -69,6 +70,13 @@ pub enum TlsError {
         position: usize,
         /// What the parser said.
         reason: String,
+    },
+    /// The chain is longer than clients accept.
+    ChainTooLong {
+        /// The file.
+        path: PathBuf,
+        /// Its length, in bytes of DER.
+        bytes: usize,
     },
     /// The key is not the key of the chain's first certificate.
     Mismatch {
@@ -154,9 +162,15 @@ impl TlsError {
         matches!(self, Self::Generate { .. } | Self::Config { .. })
     }
 
-    /// Whether it may pass though no file changes: permission is given, a disk recovers, a certificate becomes valid.
+    /// Whether it may pass though no file changes: a disk recovers, descriptors are free again, a certificate becomes valid.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(self, Self::Unreadable { .. } | Self::NotYetValid { .. } | Self::Config { .. } | Self::Generate { .. })
+        match self {
+            Self::Unreadable { source, .. } => {
+                source.raw_os_error().is_some() && source.kind() != io::ErrorKind::NotFound
+            }
+            Self::NotYetValid { .. } | Self::Config { .. } | Self::Generate { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -221,6 +235,11 @@ impl fmt::Display for TlsError {
                 path.display(),
                 path.display()
             ),
+            Self::ChainTooLong { path, bytes } => write!(
+                f,
+                "the chain in {} has {bytes} bytes, and clients accept at most {MAX_CHAIN}; expected the leaf and its intermediate certificates, not a bundle of CA certificates",
+                path.display()
+            ),
             Self::Mismatch { cert, key } => write!(
                 f,
                 "the private key in {} is not the key of the first certificate in {}; the leaf must come first in the chain, and both files from the same issue",
@@ -257,7 +276,7 @@ impl fmt::Display for TlsError {
             ),
             Self::Staple { path, reason } => write!(
                 f,
-                "cannot staple the OCSP response {}: {reason}; fetch it again with `openssl ocsp -respout {0}`, or remove the file",
+                "cannot staple the OCSP response {}: {reason}; fetch it again, or remove the file",
                 path.display()
             ),
             Self::TicketKeys { path, line, reason } => {
@@ -265,7 +284,7 @@ impl fmt::Display for TlsError {
                 if let Some(line) = line {
                     write!(f, ", line {line}")?;
                 }
-                write!(f, ": {reason}; make a key with `openssl rand -base64 -A 80`")
+                write!(f, ": {reason}; make a key with `openssl rand 80 | openssl base64 -A`")
             }
             Self::Rule { rule, reason } => {
                 write!(f, "the rule {rule:?} of client_auth.allow cannot be used: {reason}")

@@ -12,10 +12,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::fs::OFlags;
 
 /// Reads files, and notes what each looked like just before.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reader {
     directories: Vec<Seen>,
     files: Vec<Seen>,
+    /// How many entries of directories may still be listed.
+    entries: usize,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self { directories: Vec::new(), files: Vec::new(), entries: MAX_ENTRIES }
+    }
 }
 
 impl Reader {
@@ -50,14 +58,14 @@ impl Reader {
     pub(super) fn list(&mut self, path: &Path) -> io::Result<Vec<Item>> {
         self.directories.push(Seen::now(path));
         let mut items = Vec::new();
-        for (count, entry) in fs::read_dir(path)?.enumerate() {
-            if count >= MAX_ENTRIES {
-                return Err(io::Error::other(format!("it has more than {MAX_ENTRIES} entries")));
-            }
+        for entry in fs::read_dir(path)? {
+            self.entries = self.entries.checked_sub(1).ok_or_else(|| {
+                io::Error::other(format!("there are more than {MAX_ENTRIES} files and directories in all"))
+            })?;
             let entry = entry?;
-            // What is not UTF-8 is no name that we look for.
+            // What is not UTF-8 is no name that we look for; what has a control character would disturb the log.
             let Ok(name) = entry.file_name().into_string() else { continue };
-            if name.starts_with('.') {
+            if name.starts_with('.') || name.chars().any(char::is_control) {
                 continue;
             }
             let path = entry.path();
@@ -172,8 +180,9 @@ fn contents(file: File) -> io::Result<Vec<u8>> {
 /// The longest file that is read.
 pub(super) const MAX_FILE: u64 = 1 << 20;
 
-/// The most entries of a directory that are looked at.
-const MAX_ENTRIES: usize = 50_000;
+/// The most entries that are listed for one load: 10,000 certificates, each in a directory of its own with what certbot
+/// puts there.
+const MAX_ENTRIES: usize = 100_000;
 
 /// The most files that are looked at for a change in one call: some milliseconds of work.
 const FILES_PER_LOOK: usize = 2_000;
@@ -223,9 +232,24 @@ mod tests {
         symlink("..data", at("d")).unwrap();
         symlink("nowhere", at("a")).unwrap();
         fs::write(at(".c"), "").unwrap();
+        fs::write(at("e\nf"), "").unwrap();
         let items = Reader::default().list(dir.path()).unwrap();
         let items: Vec<_> = items.iter().map(|item| (item.name.as_str(), item.directory)).collect();
         assert_eq!(items, [("a", false), ("b", false), ("d", true)]);
+    }
+
+    #[test]
+    fn the_entries_of_all_directories_together_are_bounded() {
+        let dir = TempDir::new().unwrap();
+        for name in ["a", "b"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let mut reader = Reader { entries: 5, ..Reader::default() };
+        for _ in 0..2 {
+            assert_eq!(reader.list(dir.path()).unwrap().len(), 2);
+        }
+        let error = reader.list(dir.path()).unwrap_err();
+        assert_eq!(error.to_string(), "there are more than 100000 files and directories in all");
     }
 
     #[test]

@@ -38,8 +38,10 @@ impl From<&Names> for ClientIdentity {
 
 impl fmt::Display for ClientIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts = self.common_name.iter().map(|name| format!("CN={name}")).collect::<Vec<_>>();
-        parts.extend(self.alternative_names.iter().cloned());
+        // As RFC 4514 does it: no name passes for two.
+        let escaped = |name: &str| name.replace('\\', "\\\\").replace(',', "\\,");
+        let mut parts = self.common_name.iter().map(|name| format!("CN={}", escaped(name))).collect::<Vec<_>>();
+        parts.extend(self.alternative_names.iter().map(|name| escaped(name)));
         if parts.is_empty() {
             return f.write_str("no name");
         }
@@ -152,6 +154,8 @@ mod tests {
             identity.to_string(),
             "CN=ops, DNS:app.example.com, URI:spiffe://mesh/web, email:ops@example.com, IP:2001:db8::7"
         );
+        let two = certificate(&["eve, DNS:admin\\"], vec![]);
+        assert_eq!(ClientIdentity::of(&[two]).unwrap().to_string(), r"CN=eve\, DNS:admin\\");
         assert_eq!(ClientIdentity::of(&[certificate(&[], vec![])]).unwrap().to_string(), "no name");
         assert_eq!(ClientIdentity::of(&[]), None);
         assert_eq!(ClientIdentity::of(&[CertificateDer::from(vec![1, 2, 3])]), None);

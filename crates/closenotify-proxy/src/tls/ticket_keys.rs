@@ -10,7 +10,7 @@
 //! is valid any more. (HAProxy encrypts with the last but one of its file.)
 //!
 //! The bytes are secret material from which keys are derived: tickets of nginx or HAProxy with the same file are not valid
-//! here. `openssl rand -base64 -A 80` makes a key.
+//! here. `openssl rand 80 | openssl base64 -A` makes a key.
 
 use std::fmt;
 use std::fs;
@@ -105,6 +105,7 @@ const MAX_KEYS: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Command;
     use tempfile::TempDir;
 
     fn key(seed: u8, length: u8) -> Vec<u8> {
@@ -155,6 +156,19 @@ mod tests {
         fs::write(&path, &many[..many.len() / 17 * 16]).unwrap();
         assert_eq!(loaded(&path).unwrap().len(), 16);
         assert!(loaded(&dir.path().join("gone")).unwrap_err().contains("cannot read the ticket keys"));
+    }
+
+    #[test]
+    fn the_command_that_errors_give_makes_a_key() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("keys");
+        fs::write(&path, "").unwrap();
+        let error = loaded(&path).unwrap_err();
+        let (_, command) = error.trim_end_matches('`').split_once('`').unwrap();
+        let made = Command::new("sh").args(["-c", command]).output().unwrap();
+        assert!(made.status.success(), "{command}");
+        fs::write(&path, made.stdout).unwrap();
+        assert_eq!(loaded(&path).unwrap()[0].len(), 80);
     }
 
     #[test]

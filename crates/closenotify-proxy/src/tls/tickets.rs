@@ -1,6 +1,6 @@
-//! Session tickets that every proxy with the same keys accepts (RFC 5077, RFC 9846 section 4.7.1).
+//! Session tickets (RFC 5077, RFC 9846 section 4.7.1): of this process, or such as every proxy with the same keys accepts.
 //!
-//! A ticket is bound to the policy for clients under which it was made: whoever was let in by another policy, or by another
+//! A ticket of shared keys is bound to the policy for clients under which it was made: whoever was let in by another policy, or by another
 //! listener that asks for no certificate, cannot resume a session here, and makes a full handshake instead.
 //!
 //! ```text
@@ -11,12 +11,14 @@
 //! ```
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use aws_lc_rs::rand;
+use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::ProducesTickets;
 
 use super::certificate::unix_seconds;
@@ -89,6 +91,35 @@ impl ProducesTickets for SharedTickets {
 
     fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
         self.open(cipher)
+    }
+}
+
+/// Tickets of keys that only this process has, which change every 6 hours; a ticket is valid for 12 hours at most.
+#[derive(Debug)]
+pub(super) struct OwnTickets(Arc<dyn ProducesTickets>);
+
+impl OwnTickets {
+    pub(super) fn new() -> Result<Self, rustls::Error> {
+        Ticketer::new().map(Self)
+    }
+}
+
+impl ProducesTickets for OwnTickets {
+    fn enabled(&self) -> bool {
+        self.0.enabled()
+    }
+
+    fn lifetime(&self) -> u32 {
+        self.0.lifetime()
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        // rustls 0.23 encodes a ticket that is too long for its message.
+        (plain.len() <= MAX_SESSION).then(|| self.0.encrypt(plain))?
+    }
+
+    fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
+        self.0.decrypt(cipher)
     }
 }
 
@@ -213,9 +244,11 @@ mod tests {
 
     #[test]
     fn a_session_that_is_too_long_gets_no_ticket() {
-        let tickets = tickets(&[3], 1, noon);
-        assert!(tickets.encrypt(&[0; MAX_SESSION]).is_some());
-        assert!(tickets.encrypt(&[0; MAX_SESSION + 1]).is_none());
+        let tickets: [&dyn ProducesTickets; 2] = [&tickets(&[3], 1, noon), &OwnTickets::new().unwrap()];
+        for tickets in tickets {
+            assert!(tickets.encrypt(&[0; MAX_SESSION]).is_some());
+            assert!(tickets.encrypt(&[0; MAX_SESSION + 1]).is_none());
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Which clients are let in.
 
 use closenotify::HandshakeError;
-use rcgen::{DnType, PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd};
-use rustls::{CertificateError, Error};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
+};
+use rustls::Error;
 
 use super::bench::{Bench, Client, EACH, Met, load, names, now, year};
 use crate::config::{TlsSettings, TlsVersion};
@@ -54,10 +56,7 @@ async fn a_client_that_no_rule_lets_in_gets_an_alert_and_the_error_says_who_and_
         let text = error.to_string();
         let why = "no rule of client_auth.allow lets in CN=eve, DNS:eve.test; the rules are CN=ops, DNS:*.example.com";
         assert!(text.ends_with(why), "{text}");
-        let HandshakeError::Refused(Error::InvalidCertificate(CertificateError::Other(other))) = &error else {
-            panic!("{error}");
-        };
-        let not_allowed = other.0.downcast_ref::<ClientNotAllowed>().unwrap();
+        let not_allowed = ClientNotAllowed::find(&error).unwrap();
         assert_eq!(not_allowed.identity.common_name.as_deref(), Some("eve"));
     }
 }
@@ -123,6 +122,26 @@ async fn a_new_bundle_of_ca_certificates_is_read_and_a_bad_one_is_not() {
     assert!(tls.files_changed());
     assert_eq!(tls.reload(&settings, now()).changed, [Change::ClientAuth]);
     assert_eq!((meet(&ours).await, meet(&theirs).await), (false, true));
+}
+
+/// More names than a handshake message has room for.
+#[tokio::test]
+async fn a_bundle_of_many_ca_certificates_is_no_burden_to_handshakes() {
+    let (bench, settings) = bench(true, &[]);
+    let key = KeyPair::generate().unwrap();
+    let mut bundle = std::fs::read_to_string(bench.path("ca.pem")).unwrap();
+    for n in 0..400 {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, format!("{n}{}", "x".repeat(200)));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        bundle += &params.self_signed(&key).unwrap().pem();
+    }
+    bench.write("ca.pem", bundle);
+    let tls = load(&settings).unwrap();
+    for version in EACH {
+        assert!(Client::showing(version, &bench.client("ops")).meet(&tls, "a.test").await.server.is_ok());
+        assert!(Client::new(version).meet(&tls, "a.test").await.server.is_err());
+    }
 }
 
 #[test]

@@ -174,6 +174,17 @@ fn a_certificate_that_is_not_valid_yet_is_tried_again_though_its_file_is_the_sam
     assert!(!State::files_changed(&tls.state, Instant::now() + Duration::from_secs(60)));
 }
 
+#[test]
+fn a_file_that_is_gone_is_reported_once() {
+    let bench = Bench::new();
+    bench.write("a.pem", bench.issue(&["a.test"]).both());
+    let settings = bench.settings(&["a.pem"]);
+    let tls = load(&settings).unwrap();
+    fs::remove_file(bench.path("a.pem")).unwrap();
+    assert_eq!(tls.reload(&settings, now()).rejected.len(), 1);
+    assert!(!State::files_changed(&tls.state, Instant::now() + Duration::from_secs(60)));
+}
+
 #[tokio::test]
 async fn the_next_handshake_gets_the_new_certificate() {
     let bench = Bench::new();

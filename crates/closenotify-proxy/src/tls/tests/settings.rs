@@ -4,7 +4,7 @@ use closenotify::HandshakeError;
 
 use super::bench::{Bench, Client, load, now};
 use crate::config::TlsVersion;
-use crate::tls::{Change, TlsError};
+use crate::tls::{Change, ListenerTls, TlsError, UpstreamTlsState};
 
 #[tokio::test]
 async fn the_first_common_protocol_is_chosen_and_a_client_without_one_is_refused() {
@@ -51,6 +51,13 @@ fn a_protocol_that_cannot_be_offered_is_an_error_at_the_start_and_rejected_later
         let report = tls.reload(&settings, now());
         assert!(report.changed.is_empty() && report.rejected.len() == 1, "{report:?}");
     }
+}
+
+#[test]
+fn workers_can_share_it() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<ListenerTls>();
+    shared::<UpstreamTlsState>();
 }
 
 #[test]
