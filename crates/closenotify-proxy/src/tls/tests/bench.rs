@@ -81,6 +81,11 @@ impl Bench {
         self.write(name, self.ca.pem())
     }
 
+    /// What the CA signs with, in PEM.
+    pub(in crate::tls) fn ca_key(&self) -> String {
+        self.ca.key().serialize_pem()
+    }
+
     pub(in crate::tls) fn issue(&self, names: &[&str]) -> Issued {
         self.issue_with(&rcgen::PKCS_ECDSA_P256_SHA256, names, |_| {})
     }

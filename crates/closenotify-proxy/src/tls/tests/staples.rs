@@ -1,5 +1,7 @@
 //! OCSP responses beside certificates.
 
+use std::process::Command;
+
 use super::bench::{Bench, Client, Issued, load, names, now, serials};
 use crate::config::TlsVersion;
 use crate::tls::ocsp::tests::{IS_GOOD, response};
@@ -86,4 +88,33 @@ async fn a_bad_response_fails_the_start_and_leaves_the_last_good_one_later() {
     assert_eq!((report.changed.len(), report.rejected.len()), (1, 1), "{report:?}");
     assert_eq!(serials(&tls), [renewed.serial]);
     assert!(meet(&tls).await.is_empty());
+}
+
+/// The responder of OpenSSL writes another form of what these tests make: with a certificate, and times of its own.
+#[tokio::test]
+async fn a_response_of_a_real_responder_is_stapled_or_rejected_for_what_it_says() {
+    let bench = Bench::new();
+    let issued = bench.issue(&["a.test"]);
+    bench.write("certs/a.pem", issued.both());
+    bench.write_ca("ca.pem");
+    bench.write("ca.key", bench.ca_key());
+    let respond = |entry: &str| {
+        let serial = issued.serial.to_uppercase();
+        bench.write("index", format!("{entry}\t{serial}\tunknown\t/CN=a\n"));
+        let serial = format!("0x{serial}");
+        let made = Command::new("openssl")
+            .current_dir(bench.path(""))
+            .args("ocsp -index index -rsigner ca.pem -rkey ca.key -CA ca.pem -issuer ca.pem -ndays 9000".split(' '))
+            .args(["-respout", "certs/a.ocsp", "-serial", &serial])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+    };
+    respond("V\t491231000000Z\t");
+    let tls = load(&bench.settings(&["certs"])).unwrap();
+    assert!(tls.certificates()[0].staple_until.is_some());
+    assert_eq!(meet(&tls).await, std::fs::read(bench.path("certs/a.ocsp")).unwrap());
+    respond("R\t491231000000Z\t200101000000Z");
+    let error = load(&bench.settings(&["certs"])).unwrap_err();
+    assert!(error.to_string().contains("it says that the certificate is revoked"), "{error}");
 }
