@@ -1,6 +1,6 @@
 //! A reload: each part is replaced if it is good, and stays if it is not.
 //!
-//! It decides nothing about when; and what sessions in progress use is not touched.
+//! It does not decide when, and sessions in progress keep what they began with.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -77,7 +77,7 @@ impl ReloadReport {
         })
     }
 
-    /// Nothing came of it.
+    /// Notes that nothing could be replaced.
     pub(super) fn failed(&mut self, error: TlsError) {
         self.changed.clear();
         self.rejected.push(error);

@@ -146,7 +146,7 @@ pub(in crate::tls) fn serials(tls: &ListenerTls) -> Vec<String> {
     tls.certificates().into_iter().map(|facts| facts.serial).collect()
 }
 
-/// A client that believes every certificate, and notes what it was shown.
+/// A client that skips verification, and notes what it was shown.
 pub(in crate::tls) struct Client {
     config: ClientConfig,
     shown: Arc<Shown>,
@@ -267,7 +267,7 @@ fn alert(error: &std::io::Error) -> Option<String> {
     }
 }
 
-/// Believes every certificate and every signature.
+/// Accepts every certificate and every signature.
 #[derive(Debug)]
 struct Shown {
     schemes: Vec<SignatureScheme>,
