@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use rustls_pki_types::ServerName;
 
 use crate::address::Endpoint;
-use crate::ledger::SessionResult;
+use crate::events::SessionResult;
 
 /// All settings of a proxy.
 #[derive(Clone, Debug)]
