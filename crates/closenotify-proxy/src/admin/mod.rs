@@ -4,6 +4,8 @@
 //! changes anything. It has no password; whoever can connect can read, so it belongs on localhost, a Unix socket or a network
 //! of your own.
 
+#[cfg(test)]
+mod deploy;
 mod listener;
 #[cfg(test)]
 mod page;
