@@ -41,6 +41,7 @@ impl LiveSessions {
             facts: Mutex::new(Facts::new()),
             listener: Arc::clone(&listener),
             asked: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             round: Mutex::new(None),
             waker: AtomicWaker::new(),
         });
@@ -128,7 +129,8 @@ impl Drop for LiveSession {
             }
         }
         drop(all);
-        // Whoever waits for its sample need not.
+        // Whoever waits for its sample need not; whoever asks from now on sees that first.
+        self.view.gone.store(true, Ordering::Release);
         self.view.settle();
     }
 }
@@ -143,6 +145,8 @@ pub(crate) struct View {
     facts: Mutex<Facts>,
     /// Someone waits for a sample.
     asked: AtomicBool,
+    /// The session is over: nobody answers any more.
+    gone: AtomicBool,
     round: Mutex<Option<Arc<Round>>>,
     waker: AtomicWaker,
 }
@@ -194,8 +198,8 @@ impl View {
             before.one_less();
         }
         self.asked.store(true, Ordering::Release);
-        if lock(&self.facts).phase != Phase::Relay {
-            // Nothing is sampled yet.
+        if self.gone.load(Ordering::Acquire) || lock(&self.facts).phase != Phase::Relay {
+            // Nothing is sampled any more, or yet.
             self.settle();
             return;
         }
@@ -400,6 +404,18 @@ mod tests {
         session.view().answer(Sample::default());
         assert!(!session.view().poll_asked(&mut cx));
         assert_eq!(waker.wakes(), 1);
+    }
+
+    #[test]
+    fn a_session_that_is_over_answers_no_one_and_holds_up_no_one() {
+        let live = Arc::<LiveSessions>::default();
+        let session = relaying(&live, 1);
+        // As somebody has it who listed the sessions just before it ended.
+        let view = Arc::clone(session.view());
+        drop(session);
+        let round = Arc::new(Round { pending: AtomicUsize::new(1), done: Notify::new() });
+        view.ask(&round);
+        assert_eq!(round.pending.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -141,8 +141,8 @@ impl Entry {
             };
             return Some(format!("the client left {how} after its complete answer; nothing was lost").into());
         }
-        if let Some(Stop::Deadline(deadline)) = self.stop {
-            return Some(format!("{deadline} passed").into());
+        if let Some(stop) = self.stop {
+            return Some(stop.to_string().into());
         }
         let client = client.filter(|client| client.is_truncated_by_peer()).map(|client| format!("client: {client}"));
         let upstream = self.endings.upstream_received.as_ref().filter(|upstream| upstream.is_truncated_by_peer());
@@ -421,6 +421,22 @@ mod tests {
             entry.endings.upstream(upstream_received, upstream_sent);
             entry.ended_first = Some(first);
             assert_eq!(entry.reason().as_deref(), reason, "{:?}", entry.endings);
+        }
+    }
+
+    #[test]
+    fn what_the_proxy_ended_says_so() {
+        for (stop, reason) in [
+            (Stop::Deadline(Deadline::Idle), "the idle deadline passed"),
+            (Stop::Deadline(Deadline::Drain), "the proxy was ordered to stop, and the drain deadline passed"),
+            (Stop::Connect, "the connect deadline passed: no address of the upstream was reached in time"),
+            (Stop::Lifetime, "the session reached its maximum lifetime"),
+            (Stop::Spin, "the proxy spun on this session; it is a bug of the proxy: please report it"),
+            (Stop::Internal, "an internal error of the proxy: please report it"),
+        ] {
+            let mut entry = entry();
+            entry.stop = Some(stop);
+            assert_eq!(entry.reason().as_deref(), Some(reason));
         }
     }
 

@@ -4,6 +4,7 @@
 
 use closenotify::Deadline;
 use serde::Serialize;
+use std::fmt;
 
 use super::endings::{Received, Sent, SessionEndings};
 
@@ -96,10 +97,29 @@ impl EndedFirst {
 pub(crate) enum Stop {
     /// A deadline passed; [`Deadline::Drain`] also stands for the order to abort.
     Deadline(Deadline),
+    /// No address of the upstream was reached in time.
+    Connect,
+    /// The session lasted as long as a session may.
+    Lifetime,
     /// The session spun.
     Spin,
     /// Something that cannot happen did.
     Internal,
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deadline(Deadline::Drain) => {
+                f.write_str("the proxy was ordered to stop, and the drain deadline passed")
+            }
+            Self::Deadline(deadline) => write!(f, "{deadline} passed"),
+            Self::Connect => f.write_str("the connect deadline passed: no address of the upstream was reached in time"),
+            Self::Lifetime => f.write_str("the session reached its maximum lifetime"),
+            Self::Spin => f.write_str("the proxy spun on this session; it is a bug of the proxy: please report it"),
+            Self::Internal => f.write_str("an internal error of the proxy: please report it"),
+        }
+    }
 }
 
 /// The result of a session that got as far as `phase`, ended as `endings` say, `first` first, by an end of the proxy's own
@@ -112,7 +132,7 @@ pub(crate) fn classify(
 ) -> SessionResult {
     match stop {
         Some(Stop::Spin | Stop::Internal | Stop::Deadline(Deadline::Drain)) => return SessionResult::Aborted,
-        Some(Stop::Deadline(_)) => return SessionResult::TimedOut,
+        Some(Stop::Deadline(_) | Stop::Connect | Stop::Lifetime) => return SessionResult::TimedOut,
         None => {}
     }
     if phase != Phase::Relay {
@@ -267,7 +287,8 @@ mod tests {
             (&none, Phase::Handshake, Some(Stop::Deadline(Deadline::Drain)), SessionResult::Aborted),
             (&none, Phase::Handshake, None, SessionResult::Refused),
             (&none, Phase::Connect, None, SessionResult::Refused),
-            (&none, Phase::Connect, Some(Stop::Deadline(Deadline::Close)), SessionResult::TimedOut),
+            (&none, Phase::Connect, Some(Stop::Connect), SessionResult::TimedOut),
+            (&clean, Phase::Relay, Some(Stop::Lifetime), SessionResult::TimedOut),
             (&none, Phase::Relay, None, SessionResult::AnswerTruncated),
         ] {
             assert_eq!(classify(endings, phase, None, stop), result, "{phase:?} {stop:?}");
