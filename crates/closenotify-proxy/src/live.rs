@@ -389,6 +389,12 @@ mod tests {
     }
 
     #[test]
+    fn a_session_costs_little_to_watch() {
+        // Beside its names. A session at rest has some 18 KB in all.
+        assert!(size_of::<View>() <= 768, "{}", size_of::<View>());
+    }
+
+    #[test]
     fn nobody_who_looks_means_no_wake_and_one_who_does_means_one() {
         let live = Arc::<LiveSessions>::default();
         let session = relaying(&live, 1);

@@ -4,6 +4,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -51,6 +52,36 @@ impl Admin {
                 let socket = bind_unix(path).map_err(failed)?;
                 Ok(Self { socket: Bound::Unix(socket, path.clone()), host: None })
             }
+        }
+    }
+
+    /// Takes a listening socket over from a process that served this endpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] if it is not a listening socket of the endpoint's kind.
+    pub(crate) fn adopt(socket: OwnedFd, endpoint: &Endpoint) -> io::Result<Self> {
+        let socket = Socket::from(socket);
+        let fits = match endpoint {
+            Endpoint::Tcp(_) => matches!(socket.domain()?, Domain::IPV4 | Domain::IPV6),
+            Endpoint::Unix(_) => socket.domain()? == Domain::UNIX,
+        };
+        if !fits || !socket.is_listener()? {
+            return Err(io::Error::new(ErrorKind::InvalidInput, format!("not a listening socket for {endpoint}")));
+        }
+        socket.set_nonblocking(true)?;
+        Ok(match endpoint {
+            Endpoint::Tcp(address) => Self { socket: Bound::Tcp(socket.into()), host: Some(address.host()) },
+            Endpoint::Unix(path) => Self { socket: Bound::Unix(socket.into(), path.clone()), host: None },
+        })
+    }
+
+    /// The listening socket once more, for a process that takes it [over](Self::adopt). Connections go to whichever accepts
+    /// them first, so end this server when that one serves.
+    pub(crate) fn share(&self) -> io::Result<OwnedFd> {
+        match &self.socket {
+            Bound::Tcp(socket) => socket.as_fd().try_clone_to_owned(),
+            Bound::Unix(socket, _) => socket.as_fd().try_clone_to_owned(),
         }
     }
 

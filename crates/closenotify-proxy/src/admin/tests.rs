@@ -275,6 +275,39 @@ fn a_tcp_address_in_use_is_an_error_that_names_the_setting() {
 }
 
 #[test]
+fn a_successor_takes_the_socket_over_without_a_refused_connection() {
+    let (telemetry, folder) = quiet();
+    let unix = Endpoint::Unix(folder.path().join("admin.sock"));
+    for endpoint in ["127.0.0.1:0".parse().unwrap(), unix] {
+        let admin = Admin::bind(&endpoint).unwrap();
+        let (address, shared) = (admin.address(), admin.share().unwrap());
+        let old = admin.serve(Arc::clone(&telemetry)).unwrap();
+        let successor = Admin::adopt(shared, &endpoint).unwrap();
+        assert_eq!(successor.address(), address);
+        // Between the two, a connection waits.
+        drop(old);
+        let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let serve = || successor.serve(Arc::clone(&telemetry)).unwrap();
+        let (_server, answer) = match &endpoint {
+            Endpoint::Tcp(_) => {
+                let client = connect(&address);
+                (serve(), exchange(client, request))
+            }
+            Endpoint::Unix(path) => {
+                let client = UnixStream::connect(path).unwrap();
+                (serve(), exchange(client, request))
+            }
+        };
+        assert_eq!(answer.status, 200, "{address}");
+    }
+    let (one, _other) = UnixStream::pair().unwrap();
+    let error = Admin::adopt(one.into(), &Endpoint::Unix("/x".into())).unwrap_err();
+    assert_eq!(error.to_string(), "not a listening socket for unix:/x");
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    assert!(Admin::adopt(tcp.into(), &Endpoint::Unix("/x".into())).is_err());
+}
+
+#[test]
 fn a_dropped_server_closes_its_port() {
     let Served { server, address, telemetry: _, _folder } = served();
     drop(server);
