@@ -6,6 +6,8 @@ pub mod credentials;
 pub mod demo;
 pub mod ledger;
 pub mod proxy;
+#[allow(dead_code, unused_imports, reason = "wired in by the session")]
+mod proxy_protocol;
 mod relay;
 mod session;
 pub mod shutdown;
