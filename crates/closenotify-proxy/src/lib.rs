@@ -13,6 +13,8 @@ mod session;
 pub mod shutdown;
 mod socket;
 mod tcp_end;
+#[allow(dead_code, unused_imports, reason = "wired in by the session")]
+mod upstream;
 
 pub use address::{Endpoint, HostPort};
 pub use config::{LogFormat, ProxyConfig, Timeouts, TruncationPolicy};
