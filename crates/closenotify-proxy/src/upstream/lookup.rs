@@ -112,6 +112,13 @@ impl Host {
         }
     }
 
+    /// Starts a lookup if one is due, and does not wait for it.
+    pub(crate) fn begin_lookup(&self) {
+        if let Self::Name(entry) = self {
+            let _known_so_far = entry.look(false);
+        }
+    }
+
     /// As [`lookup`](Self::lookup), for a session that could not connect with the cached answer: if a lookup is in flight, it
     /// waits for its result.
     pub(crate) async fn lookup_again(&self) -> Result<Arc<[IpAddr]>, LookupError> {
@@ -249,24 +256,21 @@ impl Entry {
             found.truncate(ADDRESSES_MAX);
             if found.is_empty() { Err(io::Error::new(io::ErrorKind::NotFound, "it has no address")) } else { Ok(found) }
         });
+        let found = found.map_err(|error| LookupError::new(&error));
+        // First, so that no session gets a failure before it is reported.
+        if let Err(error) = &found {
+            self.failed(&error.reason);
+        }
         let mut state = lock(&self.state);
         state.running = None;
-        let failed = match found {
+        match found {
             Ok(found) => {
                 state.answer = Some((found.into(), asked));
                 state.failure = None;
-                None
             }
-            Err(error) => {
-                let error = LookupError::new(&error);
-                state.failure = Some((error.clone(), asked));
-                Some(error)
-            }
-        };
-        drop(state);
-        if let Some(error) = failed {
-            self.failed(&error.reason);
+            Err(error) => state.failure = Some((error, asked)),
         }
+        drop(state);
         self.completed.send_modify(|count| *count += 1);
     }
 

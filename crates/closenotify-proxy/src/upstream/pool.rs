@@ -21,7 +21,7 @@ use super::connect::{Dial, System, interleave, race};
 use super::error::{AttemptError, ConnectError, Late};
 use super::event::{Observer, UpstreamEvent};
 use super::health::{Address, AddressHealth, Attempt, Lease, Standing};
-use super::lookup::Resolver;
+use super::lookup::{Host, Resolver};
 use crate::address::Endpoint;
 use crate::config::{Balance, UpstreamSettings};
 use crate::socket::{Socket, Transport as _};
@@ -105,6 +105,12 @@ impl Upstream {
             ));
         }
         Self { name: settings.name.clone(), addresses, balance: settings.balance, turn, tls, network: network.clone() }
+    }
+
+    /// Starts the lookup of each name that has no fresh answer. At the start of the process and after a reload, so that a name
+    /// that cannot be resolved is reported before its first session.
+    pub(crate) fn begin_lookups(&self) {
+        self.addresses.iter().filter_map(|address| address.host.as_ref()).for_each(Host::begin_lookup);
     }
 
     /// The health of each address, for the admin page.

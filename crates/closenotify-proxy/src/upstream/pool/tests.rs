@@ -265,6 +265,15 @@ async fn a_name_that_is_not_resolved_says_so_and_the_next_address_is_tried() {
     assert_eq!(setup.fails().await.to_string(), format!("cannot reach the upstream app: {reason}"));
 }
 
+#[tokio::test]
+async fn names_can_be_looked_up_before_the_first_session() {
+    let unresolved = |_: &str| Err(io::Error::other("name or service not known"));
+    let setup = setup_resolving(&settings(&["app.internal:1", A], Balance::RoundRobin), None, unresolved);
+    setup.upstream.begin_lookups();
+    setup.upstream.network.resolver.host("app.internal").ended().await;
+    assert_eq!(setup.seen.take(), ["app.internal: name or service not known"]);
+}
+
 /// A resolver that answers what it is sent, and otherwise waits.
 fn resolver_that_waits()
 -> (std::sync::mpsc::Sender<Vec<IpAddr>>, impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync) {
