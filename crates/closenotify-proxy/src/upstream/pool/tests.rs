@@ -446,13 +446,32 @@ async fn an_alert_and_an_end_of_the_upstream_have_their_words() {
     .unwrap_err();
     assert_eq!(error.word(), "tls_truncated_boundary");
     let error = with_server(&setup, None, async |mut peer| {
-        use tokio::io::AsyncWriteExt as _;
         let _hello = peer.read(&mut [0; 4096]).await.unwrap();
         peer.write_all(&[21, 3, 3, 0, 2, 2, 40]).await.unwrap();
     })
     .await
     .unwrap_err();
     assert_eq!(error.word(), "tls_alert_handshake_failure");
+}
+
+#[tokio::test]
+async fn our_alert_is_not_destroyed_by_a_reset() {
+    let authority = Authority::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let network = Network::system(Arc::new(Seen::default()));
+    let upstream = Upstream::new(&settings(&[&address], Balance::RoundRobin), tls(&authority), &network);
+    let plain_http = async {
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let _hello = peer.read(&mut [0; 4096]).await.unwrap();
+        peer.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        let mut received = Vec::new();
+        peer.read_to_end(&mut received).await.map(|_| received)
+    };
+    let (connected, received) = tokio::join!(upstream.connect(TIMEOUT, None), plain_http);
+    assert!(connected.unwrap_err().word().starts_with("tls_not_tls"));
+    let received = received.unwrap();
+    assert_eq!(received.first(), Some(&21), "an alert, then FIN: {received:?}");
 }
 
 #[tokio::test(start_paused = true)]
