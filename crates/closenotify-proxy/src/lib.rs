@@ -5,6 +5,9 @@ pub mod config;
 pub mod credentials;
 pub mod demo;
 pub mod ledger;
+#[expect(unused_imports, reason = "wired in by the session")]
+#[cfg_attr(not(test), expect(dead_code, reason = "wired in by the session"))]
+mod listen;
 pub mod proxy;
 mod relay;
 mod session;
