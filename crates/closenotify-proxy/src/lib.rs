@@ -13,6 +13,9 @@ mod relay;
 mod session;
 pub mod shutdown;
 mod socket;
+#[expect(unused_imports, reason = "wired in by the session")]
+#[cfg_attr(not(test), expect(dead_code, reason = "wired in by the session"))]
+mod takeover;
 mod tcp_end;
 
 pub use address::{Endpoint, HostPort};
