@@ -8,6 +8,8 @@ pub mod ledger;
 #[expect(unused_imports, reason = "wired in by the session")]
 #[cfg_attr(not(test), expect(dead_code, reason = "wired in by the session"))]
 mod listen;
+#[cfg_attr(not(test), expect(dead_code, reason = "wired in by the session"))]
+mod notify;
 pub mod proxy;
 mod relay;
 mod session;
