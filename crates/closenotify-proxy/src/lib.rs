@@ -10,6 +10,8 @@ pub mod ledger;
 mod listen;
 #[cfg_attr(not(test), expect(dead_code, reason = "wired in by the session"))]
 mod notify;
+#[cfg_attr(not(test), expect(dead_code, reason = "wired in by the session"))]
+mod privileges;
 pub mod proxy;
 mod relay;
 mod session;
