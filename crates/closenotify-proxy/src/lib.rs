@@ -4,6 +4,8 @@ pub mod address;
 pub mod config;
 pub mod credentials;
 pub mod demo;
+#[cfg_attr(not(test), expect(dead_code, reason = "wired in by the session"))]
+mod descriptors;
 pub mod ledger;
 #[expect(unused_imports, reason = "wired in by the session")]
 #[cfg_attr(not(test), expect(dead_code, reason = "wired in by the session"))]
