@@ -364,6 +364,12 @@ mod tests {
         assert!(error.contains("another process does"), "{error}");
         drop(first);
         assert!(!path.exists());
+
+        let killed = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        rustix::net::bind(&killed, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        drop(killed);
+        TakeoverSocket::bind(&path).expect("the file of a process that was killed is replaced");
+
         let error = TakeoverSocket::bind(&folder.path().join("no/where")).unwrap_err().to_string();
         assert!(error.contains("the directory must exist"), "{error}");
     }
