@@ -12,7 +12,8 @@ use crate::shell::{self, Failure, Outcome, cargo};
 pub(crate) fn run() -> Outcome {
     let cargo_deb = install_if_missing()?;
     shell::run(cargo(&["build", "--release", "--locked", "-p", "closenotify-cli"]))?;
-    let folder = shell::target_folder().join("deb");
+    // Where the manifest of closenotify-cli looks, wherever cargo builds.
+    let folder = shell::root().join("target/deb");
     write_generated(&folder)?;
     let package = folder.join("closenotify.deb");
     let mut build = shell::command(&path(&cargo_deb), &["-p", "closenotify-cli", "--no-build", "--locked", "--output"]);

@@ -36,7 +36,7 @@ pub(super) enum Family {
 /// Listens on the first of the addresses that this machine has, with `count` sockets.
 ///
 /// Port 0 becomes a free port, the same for all of them. The next address is tried only where an address, or its family, is not
-/// there at all: `localhost:443` that is in use on 127.0.0.1 must not silently become [::1]:443.
+/// there at all: `localhost:443` that is in use on 127.0.0.1 must not silently become `[::1]:443`.
 ///
 /// # Errors
 ///
@@ -48,7 +48,8 @@ pub(super) fn tcp(
     family: Family,
 ) -> io::Result<Vec<TcpListener>> {
     let mut failure = io::ErrorKind::AddrNotAvailable.into();
-    for &address in addresses {
+    let v4_only = addresses.iter().filter_map(|&address| without_ipv6(address, family));
+    for address in addresses.iter().copied().chain(v4_only) {
         match tcp_at(address, count, sharing, family) {
             Err(error) if is_not_here(&error) => failure = error,
             outcome => return outcome,
@@ -86,6 +87,12 @@ fn unbound(address: SocketAddr, family: Family) -> io::Result<Socket> {
         socket.set_only_v6(family == Family::V6Only)?;
     }
     Ok(socket)
+}
+
+/// What `[::]` is on a machine whose kernel has no IPv6, such as many a container's.
+fn without_ipv6(address: SocketAddr, family: Family) -> Option<SocketAddr> {
+    let both = family == Family::Both && address.is_ipv6() && address.ip().is_unspecified();
+    both.then(|| SocketAddr::from(([0, 0, 0, 0], address.port())))
 }
 
 /// Whether it is the machine that lacks the address, IPv6 switched off for example.
@@ -192,6 +199,18 @@ mod tests {
         TcpStream::connect(("::1", port)).unwrap();
         TcpStream::connect(("127.0.0.1", port)).unwrap();
         assert_eq!((accepted(&v4[0]), accepted(&v6[0])), (1, 1));
+    }
+
+    #[test]
+    fn wildcard_is_ipv4_only_where_there_is_no_ipv6() {
+        let v4 = |address: &str, family| without_ipv6(address.parse().unwrap(), family);
+        assert_eq!(v4("[::]:443", Family::Both), Some("0.0.0.0:443".parse().unwrap()));
+        assert_eq!(v4("[::]:443", Family::V6Only), None);
+        assert_eq!(v4("[::1]:443", Family::Both), None);
+        assert_eq!(v4("0.0.0.0:443", Family::Both), None);
+        let no_ipv6 = io::Error::from(rustix::io::Errno::AFNOSUPPORT);
+        assert!(is_not_here(&no_ipv6) && is_not_here(&io::ErrorKind::AddrNotAvailable.into()));
+        assert!(!is_not_here(&io::ErrorKind::AddrInUse.into()));
     }
 
     #[test]

@@ -44,7 +44,7 @@ enum Origin {
 }
 
 impl Pool {
-    /// Adds what [`inherited`](super::inherited) returned.
+    /// Adds what [`inherited`](super::inherited()) returned.
     ///
     /// # Errors
     ///

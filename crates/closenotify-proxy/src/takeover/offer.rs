@@ -366,7 +366,7 @@ mod tests {
         assert!(!path.exists());
 
         let killed = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
-        rustix::net::bind(&killed, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        bind(&killed, &SocketAddrUnix::new(&path).unwrap()).unwrap();
         drop(killed);
         TakeoverSocket::bind(&path).expect("the file of a process that was killed is replaced");
 
