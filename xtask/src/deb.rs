@@ -1,6 +1,6 @@
 //! The Debian package: built by cargo-deb, installed, tried and removed again.
 //!
-//! Without root it is only unpacked and tried from there. A package that somebody installed is never replaced.
+//! Without root it is only unpacked and tried from there. An installed package is never replaced.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

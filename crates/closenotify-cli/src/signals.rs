@@ -51,7 +51,7 @@ impl Signals {
             quit: signal(SignalKind::quit())?,
             hup: signal(SignalKind::hangup())?,
             usr1: signal(SignalKind::user_defined1())?,
-            // Other programs of this kind do something harmless with it; ours must not die of it.
+            // Its default action would end the process.
             usr2: signal(SignalKind::user_defined2())?,
             draining: false,
         })

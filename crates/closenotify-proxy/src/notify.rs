@@ -1,7 +1,7 @@
-//! What the service manager is told: `sd_notify(3)`.
+//! Status messages to the service manager: `sd_notify(3)`.
 //!
-//! It never waits: a service manager that does not read costs it a message, not a session. Without `NOTIFY_SOCKET` in the
-//! environment nothing is sent. No crate does both; the one for it blocks, and knows no abstract sockets.
+//! It never waits: if the service manager does not read, a message is lost, and no session is delayed. Without `NOTIFY_SOCKET` in
+//! the environment nothing is sent. The crate `sd-notify` is not used, since it blocks and lacks abstract sockets.
 
 use std::env;
 use std::ffi::OsString;
@@ -47,7 +47,7 @@ impl Notify {
     ///
     /// # Errors
     ///
-    /// This and the others: what the system says; [`io::ErrorKind::WouldBlock`] where the service manager does not read.
+    /// Also of the other methods: the system's error; [`io::ErrorKind::WouldBlock`] if the service manager does not read.
     pub(crate) fn ready(&self, status: &str) -> io::Result<()> {
         self.send(format_args!("READY=1\nSTATUS={}", OneLine(status)))
     }
@@ -89,7 +89,7 @@ impl Notify {
     ///
     /// As [`ready`](Self::ready).
     pub(crate) fn succeeded(&self, successor: Option<u32>) -> io::Result<()> {
-        // Of a privileged service, systemd would believe that a process of another unit is its main process.
+        // systemd would accept a process of another unit as the main process of a privileged service.
         match successor.filter(|&pid| is_of_our_unit(pid)) {
             Some(pid) => self.send(format_args!("MAINPID={pid}")),
             None => self.stopping("a successor serves; draining"),

@@ -1,7 +1,7 @@
 //! Binding an address: one TCP socket a worker, or one Unix socket.
 //!
 //! Workers share a port by `SO_REUSEPORT`, which would also let a second proxy of the same user take half the connections in
-//! silence. So the first socket listens before the option is set: the kernel itself refuses an address at which anybody listens.
+//! silence. So the first socket listens before the option is set: the kernel itself refuses an address at which another process listens.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -18,13 +18,13 @@ use super::socket_file::{SocketFile, clear_stale};
 /// What else may listen at an address that is bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sharing {
-    /// Nothing: the address is in use when anybody listens there.
+    /// Nothing: the address is in use if any other socket listens there.
     Exclusive,
     /// Sockets of the same user that share ports, such as those that we are about to close.
     WithOurs,
 }
 
-/// Whether `[::]` takes IPv4 connections too. Said each time, so that it does not depend on `net.ipv6.bindv6only`.
+/// Whether `[::]` takes IPv4 connections too. Set each time, so that it does not depend on `net.ipv6.bindv6only`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     /// `[::]` takes both.
@@ -40,7 +40,7 @@ pub(super) enum Family {
 ///
 /// # Errors
 ///
-/// What the system says of the address that could not be bound.
+/// The system's error for the address that could not be bound.
 pub(super) fn tcp(
     addresses: &[SocketAddr],
     count: NonZeroUsize,
@@ -101,11 +101,11 @@ fn is_not_here(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
-/// Listens at a path. The file gets the mode before anybody can connect, and belongs to what is returned.
+/// Listens at a path. The file gets the mode before a client can connect, and belongs to what is returned.
 ///
 /// # Errors
 ///
-/// As [`clear_stale`], and what the system says.
+/// As [`clear_stale`], and the system's error.
 pub(super) fn unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
     let address = SockAddr::unix(path)?;
     clear_stale(path)?;
@@ -120,7 +120,7 @@ pub(super) fn unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFi
     Ok((socket.into(), file))
 }
 
-/// How many connections may wait to be accepted; the kernel allows fewer where it is told to (`net.core.somaxconn`). One that
+/// How many connections may wait to be accepted; the kernel allows fewer when configured so (`net.core.somaxconn`). One that
 /// finds no place tries again after a second, so a burst must fit.
 pub(super) const BACKLOG: i32 = 4096;
 
@@ -225,7 +225,7 @@ mod tests {
         drop(listener);
         file.leave();
         drop(file);
-        let (_again, file) = unix(&path, 0o600).expect("a file at which nobody listens is replaced");
+        let (_again, file) = unix(&path, 0o600).expect("a stale file is replaced");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         drop(file);
         assert!(!path.exists());

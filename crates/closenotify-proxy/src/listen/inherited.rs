@@ -69,7 +69,7 @@ fn announced(
 /// Why sockets of the service manager cannot be used.
 #[derive(Debug)]
 pub(crate) enum InheritedError {
-    /// `LISTEN_FDS` is no number of descriptors.
+    /// `LISTEN_FDS` is not a number of descriptors.
     Count {
         /// What it is.
         value: String,

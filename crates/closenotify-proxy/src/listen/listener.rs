@@ -45,7 +45,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// What the system says, and [`io::ErrorKind::InvalidInput`] for a Unix socket without a path.
+    /// The system's error, and [`io::ErrorKind::InvalidInput`] for a Unix socket without a path.
     pub(crate) fn local(&self) -> io::Result<Endpoint> {
         match self {
             Self::Tcp(tcp) => Ok(Endpoint::Tcp(tcp.local_addr()?.into())),
@@ -77,7 +77,7 @@ impl AsFd for Listener {
 /// All sockets of one address.
 ///
 /// The address listens until this and every descriptor from [`for_workers`](Self::for_workers) are dropped: whoever stops
-/// accepting drops this too, or clients go on to connect to a queue that nobody serves.
+/// accepting drops this too, or clients keep connecting to a queue that is never served.
 #[derive(Debug)]
 pub(crate) struct Listening {
     wanted: Endpoint,
@@ -115,7 +115,7 @@ impl Listening {
     ///
     /// # Errors
     ///
-    /// What the system says, mostly that there are no more descriptors.
+    /// The system's error, usually that there are no more descriptors.
     pub(crate) fn for_workers(&self, workers: NonZeroUsize) -> io::Result<Vec<Vec<Listener>>> {
         let mut shares: Vec<Vec<Listener>> = (0..workers.get()).map(|_| Vec::new()).collect();
         for turn in 0..workers.get().max(self.sockets.len()) {

@@ -48,7 +48,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// What the system says of a socket's address.
+    /// The system's error for a socket's address.
     pub(crate) fn add_inherited(&mut self, sockets: Vec<(Option<String>, Listener)>) -> io::Result<()> {
         for (name, socket) in sockets {
             let local = socket.local()?;
@@ -61,12 +61,12 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// What the system says of a socket's address.
+    /// The system's error for a socket's address.
     pub(crate) fn add_taken(&mut self, sockets: Vec<(Endpoint, Listener)>) -> io::Result<()> {
         for (wanted, socket) in sockets {
             let local = socket.local()?;
             let file = match &local {
-                // Where there is no file any more, there is none to remove either.
+                // If the file is gone, there is nothing to remove.
                 Endpoint::Unix(path) => SocketFile::note(path).ok(),
                 Endpoint::Tcp(_) => None,
             };
@@ -81,7 +81,7 @@ impl Pool {
         self.entries.extend(running.into_iter().map(entry));
     }
 
-    /// What nobody wanted. Dropping it stops listening there.
+    /// What no address of the settings used. Dropping it stops listening there.
     ///
     /// # Errors
     ///
@@ -145,7 +145,7 @@ impl Pool {
         matches
     }
 
-    /// Whether something of ours listens at a port that nobody wanted as it is.
+    /// Whether a socket of ours that no address uses listens at this port.
     fn holds_port(&self, port: u16, used: &[Option<usize>]) -> bool {
         let is_free = |at: usize| !used.contains(&Some(at));
         let at_port = |entry: &Entry| matches!(entry.listening.local(), Endpoint::Tcp(local) if local.port() == port);
@@ -155,7 +155,7 @@ impl Pool {
 
 /// Sockets for all addresses, in their order: from the pool, or bound, one TCP socket a worker.
 ///
-/// What was used is no longer in the pool. Dropping the future changes nothing.
+/// What was used is no longer in the pool. Dropping the future leaves the pool as it was.
 ///
 /// # Errors
 ///

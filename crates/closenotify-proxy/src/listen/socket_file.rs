@@ -1,6 +1,6 @@
-//! The file of a Unix socket: replaced when nobody listens behind it, removed by its owner only.
+//! The file of a Unix socket: replaced if it is stale, removed by its owner only.
 //!
-//! A file that is no socket is never touched, nor one that took the place of ours.
+//! A file that is not a socket is never touched, nor one that has replaced ours.
 
 use std::fs;
 use std::io;
@@ -23,7 +23,7 @@ impl SocketFile {
     ///
     /// # Errors
     ///
-    /// What the system says when there is no such file.
+    /// The system's error if there is no such file.
     pub(crate) fn note(path: &Path) -> io::Result<Self> {
         Ok(Self { path: path.to_owned(), identity: identity(path)?, owned: false })
     }
@@ -42,19 +42,18 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if self.owned && identity(&self.path).is_ok_and(|now| now == self.identity) {
-            // It fails where the directory is no longer writable, after privileges were dropped. The file is harmless then: the
-            // next start finds that nobody listens, and replaces it.
+            // Fails if the directory is not writable after privileges were dropped. The next start then replaces the stale file.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Removes the file of a Unix socket at which nobody listens. No file at all is fine.
+/// Removes the file of a Unix socket at which no process listens. A missing file is not an error.
 ///
 /// # Errors
 ///
-/// [`io::ErrorKind::AddrInUse`] where somebody listens, [`io::ErrorKind::AlreadyExists`] where the file is no socket, and what
-/// the system says.
+/// [`io::ErrorKind::AddrInUse`] if a process listens, [`io::ErrorKind::AlreadyExists`] if the file is not a socket, and the
+/// system's error.
 pub(crate) fn clear_stale(path: &Path) -> io::Result<()> {
     let is_socket = match fs::symlink_metadata(path) {
         Ok(file) => file.file_type().is_socket(),
@@ -65,7 +64,7 @@ pub(crate) fn clear_stale(path: &Path) -> io::Result<()> {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // A full queue must not hold up the start: it is as good as an answer.
+    // A full queue must not hold up the start: a timeout means that a process listens.
     probe.set_write_timeout(Some(Duration::from_millis(1)))?;
     match probe.connect(&SockAddr::unix(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => match fs::remove_file(path) {
@@ -74,7 +73,7 @@ pub(crate) fn clear_stale(path: &Path) -> io::Result<()> {
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
-        // Connected, a full queue, or a socket of another type: somebody listens.
+        // Connected, a full queue, or a socket of another type: a process listens.
         _ => Err(io::ErrorKind::AddrInUse.into()),
     }
 }
@@ -95,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_socket_at_which_nobody_listens_is_removed() {
+    fn only_a_stale_socket_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         clear_stale(&path).unwrap();
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn full_queue_counts_as_somebody_who_listens() {
+    fn full_queue_counts_as_listening() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();

@@ -19,7 +19,7 @@ pub(crate) enum Cause {
     Bind(io::Error),
     /// The socket cannot be connected to.
     Connect(io::Error),
-    /// The other process runs as somebody whom we do not trust.
+    /// The other process runs as a user that is not trusted.
     Stranger {
         /// Its user.
         uid: u32,
@@ -33,7 +33,7 @@ pub(crate) enum Cause {
         /// What it gave as its reason.
         why: String,
     },
-    /// What the other process sent is none of our messages, or not the next one.
+    /// The other process sent a malformed message, or one out of turn.
     Malformed {
         /// In what way.
         what: String,
@@ -79,7 +79,7 @@ impl fmt::Display for TakeoverError {
             Cause::Refused { why } => write!(f, "takeover at {path} refused by the other process: {why}"),
             Cause::Malformed { what } => write!(
                 f,
-                "takeover at {path} failed: {what}; the other process is no closenotify, or one whose version is too different: stop it and start this one"
+                "takeover at {path} failed: {what}; the other process is not closenotify, or an incompatible version: stop it and start this one"
             ),
             Cause::Io(error) => write!(f, "takeover at {path} failed: {error}"),
         }

@@ -32,7 +32,7 @@ impl Offered {
     ///
     /// # Errors
     ///
-    /// What the system says, mostly that there are no more descriptors.
+    /// The system's error, usually that there are no more descriptors.
     pub(crate) fn all<'a>(listening: impl IntoIterator<Item = &'a Listening>) -> io::Result<Vec<Self>> {
         let mut offered = Vec::new();
         for one in listening {
@@ -90,9 +90,9 @@ impl TakeoverSocket {
     /// Returns when a successor serves. The caller then accepts what waits in its listeners, closes them and drains; the files
     /// of its Unix sockets are the successor's ([`Listening::leave_file`]).
     ///
-    /// `sockets` is asked for each attempt, `failed` gets each attempt that came to nothing; at most one a second where attempts
-    /// fail by themselves. Dropping the future ends the attempt that is going on and removes the takeover socket: a successor that
-    /// has the sockets by then serves all the same.
+    /// `sockets` is called for each attempt, `failed` with the error of each attempt that failed; after an error of our own system
+    /// calls the next attempt waits a second. Dropping the future ends the current attempt and removes the takeover socket; a
+    /// successor that already has the sockets serves.
     pub(crate) async fn offer(
         self,
         mut sockets: impl FnMut() -> io::Result<Vec<Offered>>,
@@ -107,7 +107,7 @@ impl TakeoverSocket {
                 Ok((connection, Peer { pid, .. })) => {
                     // The path is the successor's before it is told so.
                     drop(self);
-                    // If it is gone, its supervisor starts another; we have said that we stop.
+                    // If the successor is gone by now, its supervisor restarts it. This process stops either way.
                     let _ = wire::send(&connection, &Message::Released, &[]);
                     return Successor { pid };
                 }
@@ -115,7 +115,7 @@ impl TakeoverSocket {
                     let own = matches!(cause, Cause::Io(_));
                     failed(TakeoverError { path: self.path.clone(), cause });
                     if own {
-                        // Out of descriptors, mostly: it would fail again at once.
+                        // Usually out of descriptors: it would fail again at once.
                         sleep(PAUSE).await;
                     }
                 }
@@ -167,7 +167,7 @@ impl TakeoverSocket {
                 Cause::Malformed { what } => what.clone(),
                 _ => "the takeover failed there; see its log".to_owned(),
             };
-            // Without this word a successor takes the end of the connection for our death, and serves.
+            // Without it the successor would take the end of the connection for our death, and serve.
             let _ = wire::send(connection, &Message::Refused { why }, &[]);
         }
         outcome

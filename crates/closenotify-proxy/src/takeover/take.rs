@@ -72,12 +72,12 @@ impl Handover {
     }
 }
 
-/// `None` where nobody listens.
+/// `None` if no process listens.
 fn connected(path: &Path, deadline: Instant) -> Result<Option<OwnedFd>, Cause> {
     let connect = || -> io::Result<OwnedFd> {
         let address = SocketAddrUnix::new(path)?;
         let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-        // Also limits how long connecting waits behind other successors.
+        // Also limits how long connecting waits while other successors are served.
         limit(&socket, Timeout::Send, deadline)?;
         connect(&socket, &address)?;
         Ok(socket)
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_to_take_over_from_is_no_error() {
+    fn missing_predecessor_is_not_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("takeover");
         assert!(take(&path, None).unwrap().is_none());
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn file_that_nobody_serves_is_no_predecessor() {
+    fn stale_file_is_not_a_predecessor() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("takeover");
         let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();

@@ -208,7 +208,7 @@ impl Drop for Generation {
 fn after(output: &mut impl BufRead, word: &str) -> String {
     let mut lines = output.lines().map(|line| line.expect("text"));
     let found = lines.find_map(|line| line.split_once(word).map(|(_, rest)| rest.to_owned()));
-    found.expect("the process says so before it ends")
+    found.expect("the process prints it before it ends")
 }
 
 struct StopWhenDropped<'a>(&'a AtomicBool);

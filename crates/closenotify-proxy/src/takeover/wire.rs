@@ -1,7 +1,7 @@
 //! The messages of a takeover: one packet each, JSON, with descriptors beside some.
 //!
-//! Nothing is waited for here. What arrives is believed in nothing but its form; a packet that is too long, or whose descriptors
-//! did not all arrive, is an error.
+//! It never waits, and checks only the form of what arrives: a packet that is too long, or whose descriptors did not all arrive, is
+//! an error.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -49,7 +49,7 @@ pub(super) enum Message {
 ///
 /// # Errors
 ///
-/// What the system says; [`io::ErrorKind::WouldBlock`] where it would have to wait and may not.
+/// The system's error; [`io::ErrorKind::WouldBlock`] if a nonblocking socket is full.
 pub(super) fn send(to: impl AsFd, message: &Message, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let packet = serde_json::to_vec(message)?;
     if packet.len() > PACKET_MAX {
@@ -61,7 +61,7 @@ pub(super) fn send(to: impl AsFd, message: &Message, descriptors: &[BorrowedFd<'
     if !fits || !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "more descriptors than a packet can have"));
     }
-    // A packet goes as a whole or not at all.
+    // A packet is sent completely or not at all.
     sendmsg(to, &[IoSlice::new(&packet)], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
 }
@@ -70,8 +70,8 @@ pub(super) fn send(to: impl AsFd, message: &Message, descriptors: &[BorrowedFd<'
 ///
 /// # Errors
 ///
-/// [`io::ErrorKind::InvalidData`] where it is no message, or is not complete; its text says in what way. Otherwise what the
-/// system says.
+/// [`io::ErrorKind::InvalidData`] if the packet is malformed or incomplete, with the reason as its text. Otherwise the system's
+/// error.
 pub(super) fn receive(from: impl AsFd) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
     let mut packet = [0; PACKET_MAX];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS_MAX))];
