@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::shell::{self, Failure, Outcome, cargo};
 use crate::{
-    api, bench, callgrind, cases, deny, deps, examples, features, fuzz, lab, msrv, package, quickstart, readme, survey,
-    test, unexpected_eof,
+    api, bench, callgrind, cases, deny, deps, examples, features, fuzz, kubernetes, lab, msrv, package, quickstart,
+    readme, survey, test, unexpected_eof,
 };
 
 /// Runs every step; stops at the first that fails, and names it.
@@ -33,6 +33,7 @@ pub(crate) fn run() -> Outcome {
             }
             "deps" => deps::run(),
             "cases" => cases::run(),
+            "kubernetes" => kubernetes::run(),
             "test" => test::run(&[]).map(|tests| sum = Some(tests)),
             "api" => api::run(false),
             "features" => features::run(),
@@ -79,6 +80,7 @@ const STEPS: &[&str] = &[
     "clippy",
     "deps",
     "cases",
+    "kubernetes",
     "api",
     "test",
     "features",

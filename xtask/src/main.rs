@@ -9,11 +9,14 @@ mod bench;
 mod callgrind;
 mod cases;
 mod ci;
+mod config_docs;
+mod deb;
 mod deny;
 mod deps;
 mod examples;
 mod features;
 mod fuzz;
+mod kubernetes;
 mod lab;
 mod msrv;
 mod package;
@@ -72,9 +75,19 @@ enum Command {
     ///
     /// Advisories are checked only where their database can be reached; otherwise that is said.
     Deny,
+    /// Build the Debian package with cargo-deb, and as root install it, try it and purge it; builds the release binary
+    Deb,
+    /// Validate the manifests in deploy/kubernetes with kubernetes-validate, from PyPI into the target folder
+    Kubernetes,
     /// Compare the public API of the published crates with public-api.txt beside each manifest
     Api {
         /// Write the files
+        #[arg(long)]
+        bless: bool,
+    },
+    /// Compare docs/config.md with the settings that the proxy reads; a test does it in CI
+    ConfigDocs {
+        /// Write the file
         #[arg(long)]
         bless: bool,
     },
@@ -115,7 +128,7 @@ enum Command {
         #[arg(long, requires = "small")]
         write: bool,
     },
-    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, api, test, features, examples, fuzz-smoke, lab, bench, callgrind, survey, docs, package, msrv, systems, deny, quickstart, unexpected-eof, readme
+    /// Everything that must hold before a change is taken: fmt, clippy, deps, cases, kubernetes, api, test, features, examples, fuzz-smoke, lab, bench, callgrind, survey, docs, package, msrv, systems, deny, quickstart, unexpected-eof, readme
     ///
     /// Prints each step's name and duration, and stops at the first failure.
     Ci,
@@ -140,8 +153,11 @@ fn run(command: Command) -> Outcome {
         Command::Bench(what) => bench::run(&what),
         Command::Callgrind { bless } => callgrind::run(bless),
         Command::Cases => cases::run(),
+        Command::Deb => deb::run(),
         Command::Deny => deny::run(),
+        Command::Kubernetes => kubernetes::run(),
         Command::Api { bless } => api::run(bless),
+        Command::ConfigDocs { bless } => config_docs::run(bless),
         Command::Features => features::run(),
         Command::Msrv => msrv::run(),
         Command::Systems => msrv::systems(),

@@ -85,7 +85,7 @@ struct Peer {
     package: &'static str,
 }
 
-const PEERS: [Peer; 9] = [
+const PEERS: [Peer; 12] = [
     Peer { program: "gnutls-cli", package: "gnutls-bin" },
     Peer { program: "curl", package: "curl" },
     Peer { program: "openssl", package: "openssl" },
@@ -93,6 +93,11 @@ const PEERS: [Peer; 9] = [
     Peer { program: "node", package: "nodejs" },
     // Its server is in no folder of PATH; this starts it.
     Peer { program: "pg_ctlcluster", package: "postgresql" },
+    // What scrapes the proxy, and checks its metrics and alert rules (promtool).
+    Peer { program: "prometheus", package: "prometheus" },
+    // What shows the proxy's page.
+    Peer { program: "chromium", package: "chromium" },
+    Peer { program: "chromedriver", package: "chromium-driver" },
     // What libFuzzer is built with.
     Peer { program: "c++", package: "g++" },
     // What streams over OpenSSL are built with in lab/streams: a program to find it by, and a file of its headers.

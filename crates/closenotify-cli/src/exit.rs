@@ -30,11 +30,13 @@ pub(crate) enum ExitCode {
     Inconclusive = 9,
     /// Stopped before all cases were run.
     Interrupted = 10,
+    /// The configuration file cannot be used.
+    Config = 11,
 }
 
 impl ExitCode {
     /// All of them, in order.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Fine,
         Self::Internal,
         Self::Usage,
@@ -46,11 +48,12 @@ impl ExitCode {
         Self::NothingMatched,
         Self::Inconclusive,
         Self::Interrupted,
+        Self::Config,
     ];
 
     /// What `closenotify proxy` can end with.
     pub(crate) const PROXY: &[Self] =
-        &[Self::Fine, Self::Internal, Self::Usage, Self::Credentials, Self::Listen, Self::Aborted];
+        &[Self::Fine, Self::Internal, Self::Usage, Self::Credentials, Self::Listen, Self::Aborted, Self::Config];
 
     /// What `closenotify check` can end with.
     pub(crate) const CHECK: &[Self] = &[
@@ -74,10 +77,10 @@ impl ExitCode {
     /// What it means, for the help and the docs.
     pub(crate) fn meaning(self) -> &'static str {
         match self {
-            Self::Fine => "proxy: stopped by a signal, every session finished; check: every case that applies is met",
+            Self::Fine => "proxy: every session finished, or --check-config found no error; check: every case is met",
             Self::Internal => "internal error, named on stderr",
             Self::Usage => "bad usage",
-            Self::Credentials => "bad certificate, key or --ca file",
+            Self::Credentials => "bad certificate, key or CA file",
             Self::Listen => "cannot listen: address in use or unusable",
             Self::Aborted => "proxy: stopped by a signal; sessions were aborted (--drain was over, or a second signal)",
             Self::NotMet => "check: a case is not met, or a known deviation is no longer what --expect says",
@@ -87,6 +90,7 @@ impl ExitCode {
             Self::NothingMatched => "check: no case was judged",
             Self::Inconclusive => "check: no case failed, but some are inconclusive",
             Self::Interrupted => "check: stopped by a signal before all cases were run; what is known was printed",
+            Self::Config => "proxy: bad configuration file; every error is on stderr",
         }
     }
 }

@@ -7,24 +7,39 @@ use std::fmt::Write;
 use crate::exit::ExitCode;
 
 pub(crate) const ABOUT: &str = "\
-TLS whose every session ends right.
+TLS tools that get connection shutdown right.
 
-A TLS session is two one-way streams, and each ends on its own by its own close_notify. Everything else (a bare FIN, a \
-reset, a fatal alert, a deadline) is some other ending and means something else. closenotify keeps them apart, and says \
-how each session ended.";
+A TLS session is two one-way streams, and each ends with its own close_notify. A bare FIN, a reset, a fatal alert or a timeout is \
+a different ending: the stream may be truncated. closenotify keeps them apart, and shows how each session ended.";
+
+const PACKAGING: &str = "\
+Packaging:
+  closenotify man [DIR]          print the man page, or write all of them to DIR
+  closenotify completions SHELL  print completions for bash, elvish, fish,
+                                 powershell or zsh";
 
 pub(crate) const PROXY_USAGE: &str = "\
-closenotify proxy --demo [OPTIONS]
-       closenotify proxy --cert <PEM> --key <PEM> --upstream <ADDR> [OPTIONS]";
+closenotify proxy --config <FILE> [--check-config]
+       closenotify proxy --cert <PEM> --key <PEM> --upstream <ADDR> [OPTIONS]
+       closenotify proxy --demo [OPTIONS]";
 
 pub(crate) const PROXY_ABOUT: &str = "\
-Terminates TLS (1.2 and 1.3), relays to a plain TCP upstream, and carries every ending through as what it was: a cut \
-answer never looks whole, a whole answer never looks cut. Writes one line a session to stderr: how each direction \
-ended, and who ended first.";
+Terminates TLS (1.2 and 1.3), relays the plaintext to an upstream, and passes each ending on as what it was: a truncated stream \
+never looks complete, and data in flight is never reset away. Logs one line for each session: how each direction ended, and who \
+ended first.
+
+With --config it serves everything that a TOML file describes: several listeners and upstreams, certificates by name, client \
+certificates, TLS to upstreams, the PROXY protocol, limits. The other options are for one listener and one plaintext upstream, both \
+named \"default\".";
 
 pub(crate) const PROXY_SHORT_AFTER: &str = "Try: closenotify proxy --demo";
 
-/// What stands behind the options in the long help of `proxy`.
+/// What stands after the options in the long help of `closenotify`.
+pub(crate) fn after(codes: &[ExitCode]) -> String {
+    format!("{}\n\n{PACKAGING}", exit_codes(codes))
+}
+
+/// What stands after the options in the long help of `proxy`.
 pub(crate) fn proxy_after() -> String {
     format!("{PROXY_AFTER}\n\n{}\n\n{PROXY_EXAMPLES}", exit_codes(ExitCode::PROXY))
 }
@@ -129,28 +144,40 @@ Times:
 
 Endings:
   what happened                            what the other side gets
-  client close_notify                      upstream FIN; the answer still flows
-  client FIN without it, or fatal alert    upstream reset (tolerant: FIN)
-  client reset                             upstream reset
-  upstream FIN                             client close_notify, FIN; the client
+  client: close_notify                     upstream: FIN; the response still flows
+  client: FIN without it, or fatal alert   upstream: reset (see --truncation)
+  client: reset                            upstream: reset
+  upstream: FIN                            client: close_notify, FIN; the client
                                            may go on sending
-  upstream reset or timeout                what had arrived, no close_notify,
-                                           then reset
-  --drain over, or idle too long           both reset, no close_notify
+  upstream: reset or timeout               client: what had arrived, no
+                                           close_notify, reset
+  a time limit, or --drain, is over        both: reset, no close_notify
+
+Files:
+  --config FILE  the settings, TOML; read at the start and on SIGHUP. Relative
+                 paths in it begin at its directory
+  docs/          config.md: every setting; example.toml: a file to start from;
+                 ledger.md: the log; endings.md: the endings
 
 Output:
-  stdout  one line with the address bound; with --demo also what to paste
-  stderr  the log and one ledger line a session; at the end, how many sessions
-          finished and how many were aborted
+  stdout  one line with the address bound; with --demo also a curl command; with
+          --check-config the result
+  stderr  the log, unless it goes to a file; errors and warnings about --config,
+          as FILE:LINE:COLUMN: SETTING: MESSAGE
 
 Signals:
-  SIGTERM, SIGINT  stop accepting, let sessions finish within --drain, abort
-                   the rest and say how many
-  a second one     abort at once";
+  SIGTERM, SIGINT  stop accepting, let sessions finish within --drain, reset the
+                   rest and log how many
+  a second one     reset the rest at once
+  SIGHUP           read the configuration and the certificates again; sessions
+                   go on, and a file with errors changes nothing
+  SIGUSR1          reopen the log file";
 
 const PROXY_EXAMPLES: &str = "\
 Examples:
   closenotify proxy --demo
   closenotify proxy --cert chain.pem --key key.pem --upstream 127.0.0.1:8080
   closenotify proxy --listen [::]:443 --cert chain.pem --key key.pem \\
-      --upstream app.internal:5432 --truncation tolerant --drain 2m --log json";
+      --upstream unix:/run/app.sock --drain 2m --log json
+  closenotify proxy --check-config --config /etc/closenotify/proxy.toml
+  closenotify proxy --config /etc/closenotify/proxy.toml";

@@ -5,8 +5,10 @@
 
 mod args;
 mod check;
+mod demo;
 mod exit;
 mod help;
+mod packaging;
 mod proxy;
 mod signals;
 
@@ -23,6 +25,8 @@ fn main() -> process::ExitCode {
     let outcome = match args.command {
         Command::Proxy(args) => proxy::run(args),
         Command::Check(args) => check::run(args),
+        Command::Man { dir } => packaging::man(dir.as_deref()),
+        Command::Completions { shell } => packaging::completions(shell),
     };
     let code = outcome.unwrap_or_else(|Failure { code, message }| {
         // Whoever closed stderr does not want to read it.

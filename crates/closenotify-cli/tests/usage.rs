@@ -82,7 +82,9 @@ fn terminate(child: &Child) {
 
 const BOUND: Duration = Duration::from_secs(30);
 
-const OPTIONS: [&str; 11] = [
+const OPTIONS: [&str; 17] = [
+    "--config",
+    "--check-config",
     "--demo",
     "--listen",
     "--cert",
@@ -92,8 +94,12 @@ const OPTIONS: [&str; 11] = [
     "--handshake-timeout",
     "--idle-timeout",
     "--half-close-timeout",
+    "--connect-timeout",
+    "--lifetime",
     "--drain",
     "--log",
+    "--log-file",
+    "--admin",
 ];
 
 #[test]
@@ -108,7 +114,11 @@ fn bad_usage_is_2_and_names_the_slip() {
         ("proxy --demo --cert c".into(), "'--cert <PEM>'"),
         ("proxy --demo --key k".into(), "'--key <PEM>'"),
         ("proxy --demo --upstream localhost:1".into(), "'--upstream <ADDR>'"),
-        ("proxy --demo --listen localhost".into(), "the port is missing"),
+        ("proxy --demo --listen localhost".into(), "the port is missing: write localhost:port"),
+        ("proxy --demo --listen 127.0.0.1".into(), "the port is missing: write 127.0.0.1:port, as in 127.0.0.1:8443"),
+        ("proxy --demo --listen 8443".into(), "the host is missing: write 127.0.0.1:8443, or 0.0.0.0:8443"),
+        ("proxy --demo --listen /run/x".into(), "write unix:/run/x"),
+        ("proxy --demo --admin unix:x".into(), "write unix:/path/to/socket"),
         ("proxy --demo --listen ::1:8443".into(), "needs brackets"),
         ("proxy --demo --listen localhost:70000".into(), "0 to 65535"),
         ("proxy --demo --listen :1".into(), "the host is missing"),
@@ -120,6 +130,16 @@ fn bad_usage_is_2_and_names_the_slip() {
         (format!("{given} --idle-timeout 30"), "with its unit"),
         (format!("{given} --handshake-timeout soon"), "with its unit"),
         (format!("{given} --half-close-timeout 2years"), "365d is the longest"),
+        (format!("{given} --lifetime 1us"), "1ms is the shortest"),
+        (format!("{given} --connect-timeout 5"), "with its unit"),
+        ("proxy --cert c --key k --upstream unix:x".into(), "write unix:/path/to/socket"),
+        ("proxy --check-config".into(), "--config <FILE>"),
+        ("proxy --check-config --demo".into(), "'--check-config' cannot be used with '--demo'"),
+        ("proxy --check-config --cert c --key k --upstream localhost:1".into(), "'--check-config' cannot be used with"),
+        ("proxy --config f --demo".into(), "'--config <FILE>' cannot be used with '--demo'"),
+        ("proxy --config f --listen localhost:1".into(), "'--listen <ADDR>'"),
+        ("proxy --config f --log json".into(), "'--log <FORMAT>'"),
+        ("completions korn".into(), "bash, elvish, fish"),
     ] {
         let said = run(&line);
         assert_eq!(said.code, Some(2), "{line}: {said:?}");
@@ -172,11 +192,30 @@ fn long_help_has_every_option_and_exit_code() {
         assert!(said.stdout.contains(&format!("      {option}")), "{option} is not in {}", said.stdout);
     }
     let codes = said.stdout.split_once("Exit codes:\n").unwrap().1;
-    for (code, meaning) in ["finished", "internal", "usage", "certificate", "listen", "aborted"].iter().enumerate() {
-        let line = codes.lines().nth(code).unwrap();
-        assert!(line.starts_with(&format!("  {code}  ")) && line.contains(meaning), "{line}");
+    for (code, meaning) in [
+        (0, "finished"),
+        (1, "internal"),
+        (2, "usage"),
+        (3, "certificate"),
+        (4, "listen"),
+        (5, "aborted"),
+        (11, "configuration"),
+    ] {
+        let line = codes.lines().find(|line| line.starts_with(&format!("  {code}  "))).unwrap();
+        assert!(line.contains(meaning), "{line}");
     }
-    for part in ["Times:", "Endings:", "Output:", "Signals:", "SIGTERM", "Examples:", "[default: 127.0.0.1:8443]"] {
+    for part in [
+        "Times:",
+        "Endings:",
+        "Files:",
+        "Output:",
+        "Signals:",
+        "SIGTERM",
+        "SIGHUP",
+        "SIGUSR1",
+        "Examples:",
+        "[default: 127.0.0.1:8443]",
+    ] {
         assert!(said.stdout.contains(part), "{part} is not in {}", said.stdout);
     }
     for default in ["10s", "5m", "1m", "30s", "strict", "text"] {
@@ -191,7 +230,40 @@ fn short_help_fits_a_screen_and_has_every_option() {
     for option in OPTIONS {
         assert!(said.stdout.contains(option), "{option} is not in {}", said.stdout);
     }
-    assert!(said.stdout.lines().count() <= 24, "{}", said.stdout);
+    assert!(said.stdout.lines().count() <= 28, "{}", said.stdout);
+}
+
+#[test]
+fn man_pages_have_the_texts_of_the_help() {
+    let dir = TempDir::new().unwrap();
+    let said = run_args(&["man", dir.path().to_str().unwrap()]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(0), ""), "{said:?}");
+    let page = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+    for name in ["closenotify.1", "closenotify-check.1", "closenotify-check-server.1", "closenotify-proxy.1"] {
+        let page = page(name);
+        assert!(page.contains(".TH ") && page.contains(".SH NAME") && page.contains(".SH \"EXIT STATUS\""), "{page}");
+        assert_eq!(page.matches(".ds Aq").count(), 2, "{page}");
+    }
+    let proxy = page("closenotify-proxy.1");
+    for option in OPTIONS {
+        assert!(proxy.contains(&option.replace('-', "\\-")), "{option} is not in {proxy}");
+    }
+    assert!(proxy.contains(".SH SIGNALS\n.nf\n"), "{proxy}");
+    let printed = run("man");
+    assert_eq!((printed.code, printed.stdout), (Some(0), page("closenotify.1")));
+    let nowhere = dir.path().join("none");
+    let said = run_args(&["man", nowhere.to_str().unwrap()]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stderr.contains("give an existing, writable directory"), "{said:?}");
+}
+
+#[test]
+fn completions_name_the_options_for_each_shell() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let said = run(&format!("completions {shell}"));
+        assert_eq!(said.code, Some(0));
+        assert!(said.stdout.contains("check-config"), "{}", said.stdout);
+    }
 }
 
 #[test]

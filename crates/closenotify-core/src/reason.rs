@@ -3,7 +3,7 @@
 //!
 //! Errors without a text here print as the library's name for them, split into words.
 
-use rustls::{CipherSuite, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
+use rustls::{CertificateError, CipherSuite, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 use std::fmt;
 
 /// Writes why a handshake or a message was rejected.
@@ -34,6 +34,8 @@ pub(crate) fn explain(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result 
         Error::PeerSentOversizedRecord => f.write_str("a record longer than TLS allows"),
         Error::NoCertificatesPresented => f.write_str("the peer sent no certificate, and one is required"),
         Error::NoApplicationProtocol => f.write_str("no application protocol (ALPN) in common"),
+        // What a verifier of the caller's says; rustls would print it as Rust code.
+        Error::InvalidCertificate(CertificateError::Other(why)) => write!(f, "peer certificate rejected: {}", why.0),
         Error::InvalidCertificate(why) => {
             write!(f, "invalid peer certificate: {}", words_after_colon(&why.to_string()))
         }
@@ -197,7 +199,8 @@ fn words_after_colon(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustls::{CertificateError, ContentType, HandshakeType, InvalidMessage, PeerMisbehaved};
+    use rustls::{ContentType, HandshakeType, InvalidMessage, OtherError, PeerMisbehaved};
+    use std::sync::Arc;
 
     struct Shown<'a>(&'a Error);
 
@@ -250,6 +253,10 @@ mod tests {
             ),
             (PeerIncompatible::IncorrectCertificateTypeExtension.into(), "incorrect certificate type extension"),
             (Error::InvalidCertificate(CertificateError::UnknownIssuer), "invalid peer certificate: unknown issuer"),
+            (
+                Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(fmt::Error)))),
+                "peer certificate rejected: an error occurred when formatting an argument",
+            ),
             (Error::General("incompatible signing key".into()), "incompatible signing key"),
         ];
         for (error, expected) in cases {

@@ -104,8 +104,11 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         match text.strip_prefix("unix:") {
-            Some(path) if path.starts_with('/') => Ok(Self::Unix(path.into())),
-            Some(path) => Err(AddressError::RelativePath { path: path.into() }),
+            Some(path) if !path.starts_with('/') => Err(AddressError::RelativePath { path: path.into() }),
+            Some(path) if path.contains('\0') => Err(AddressError::NotAPath { path: path.into() }),
+            Some(path) if path.len() > UNIX_PATH_MAX => Err(AddressError::LongPath { path: path.into() }),
+            Some(path) => Ok(Self::Unix(path.into())),
+            None if text.starts_with('/') => Err(AddressError::BarePath { path: text.into() }),
             None => text.parse().map(Self::Tcp),
         }
     }
@@ -130,31 +133,44 @@ impl FromStr for HostPort {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        if text.is_empty() {
+            return Err(AddressError::Empty);
+        }
         if text.contains('/') {
             return Err(AddressError::NotAHost { host: text.into() });
         }
+        let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if is_digits(text) {
+            return Err(AddressError::EmptyHost { port: text.into() });
+        }
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
-                let (host, behind) = rest.split_once(']').ok_or(AddressError::UnclosedBracket)?;
+                let (host, after) = rest.split_once(']').ok_or(AddressError::UnclosedBracket)?;
                 let host = host.parse::<Ipv6Addr>().map_err(|_| AddressError::NotIpv6 { host: host.into() })?;
-                let port = behind.strip_prefix(':').ok_or(AddressError::MissingPort)?;
-                (Host::Ip(host.into()), port)
+                let host = Host::Ip(host.into());
+                let Some(port) = after.strip_prefix(':').filter(|port| !port.is_empty()) else {
+                    return Err(AddressError::MissingPort { host: host.to_string() });
+                };
+                (host, port)
             }
             None => {
-                let (host, port) = text.rsplit_once(':').ok_or(AddressError::MissingPort)?;
+                let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
                 if host.contains(':') {
                     return Err(AddressError::UnbracketedIpv6);
                 }
-                (Host::from_plain(host)?, port)
+                if host.is_empty() {
+                    return Err(AddressError::EmptyHost { port: port.into() });
+                }
+                let host = Host::from_plain(host)?;
+                if port.is_empty() {
+                    return Err(AddressError::MissingPort { host: host.to_string() });
+                }
+                (host, port)
             }
         };
-        if port.is_empty() {
-            return Err(AddressError::MissingPort);
-        }
-        // Parsing alone would also take a plus sign.
-        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
         match port.parse() {
-            Ok(port) if digits => Ok(Self { host, port }),
+            // Parsing alone would also take a plus sign.
+            Ok(port_number) if is_digits(port) => Ok(Self { host, port: port_number }),
             _ => Err(AddressError::BadPort { port: port.into() }),
         }
     }
@@ -168,10 +184,17 @@ impl From<SocketAddr> for HostPort {
 
 impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let port = self.port;
-        match &self.host {
-            Host::Ip(ip) => write!(f, "{}", SocketAddr::new(*ip, port)),
-            Host::Name(name) => write!(f, "{name}:{port}"),
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Display for Host {
+    /// As it stands before a port.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(IpAddr::V4(ip)) => ip.fmt(f),
+            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Self::Name(name) => f.write_str(name),
         }
     }
 }
@@ -179,9 +202,6 @@ impl fmt::Display for HostPort {
 impl Host {
     /// A host written without brackets. Names are not checked further than for what is surely a slip.
     fn from_plain(host: &str) -> Result<Self, AddressError> {
-        if host.is_empty() {
-            return Err(AddressError::EmptyHost);
-        }
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(Self::Ip(ip));
         }
@@ -199,10 +219,18 @@ impl Host {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddressError {
-    /// Nothing stands in front of the port.
-    EmptyHost,
-    /// No port is written.
-    MissingPort,
+    /// Nothing is written.
+    Empty,
+    /// Only a port is written.
+    EmptyHost {
+        /// The port as written.
+        port: String,
+    },
+    /// Only a host is written.
+    MissingPort {
+        /// The host, in brackets if it is an IPv6 address.
+        host: String,
+    },
     /// The port is no number from 0 to 65535.
     BadPort {
         /// What stands in its place.
@@ -224,6 +252,21 @@ pub enum AddressError {
         /// The path as written.
         path: String,
     },
+    /// An absolute path without `unix:`.
+    BarePath {
+        /// The path as written.
+        path: String,
+    },
+    /// The path of a Unix socket holds a zero byte.
+    NotAPath {
+        /// The path as written.
+        path: String,
+    },
+    /// The path of a Unix socket is longer than the kernel allows.
+    LongPath {
+        /// The path as written.
+        path: String,
+    },
     /// The host is neither an address nor a name; a URL, perhaps.
     NotAHost {
         /// What stands in its place.
@@ -234,8 +277,12 @@ pub enum AddressError {
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::EmptyHost => f.write_str("the host is missing: write host:port, 0.0.0.0:port or [::]:port"),
-            Self::MissingPort => f.write_str("the port is missing: write host:port or [ipv6]:port"),
+            Self::Empty => f.write_str("the address is empty: write host:port or [ipv6]:port"),
+            Self::EmptyHost { port } => {
+                let port = if port.is_empty() { "port" } else { port };
+                write!(f, "the host is missing: write 127.0.0.1:{port}, or 0.0.0.0:{port} to listen on every address")
+            }
+            Self::MissingPort { host } => write!(f, "the port is missing: write {host}:port, as in {host}:8443"),
             Self::BadPort { port } => {
                 write!(f, "{port:?} is not a port: write a number from 0 to 65535")
             }
@@ -248,6 +295,13 @@ impl fmt::Display for AddressError {
             Self::RelativePath { path } => {
                 write!(f, "{path:?} is not an absolute path: write unix:/path/to/socket")
             }
+            Self::BarePath { path } => write!(f, "a Unix socket needs its prefix: write unix:{}", path.escape_debug()),
+            Self::NotAPath { path } => write!(f, "{path:?} is not a path: it holds a zero byte"),
+            Self::LongPath { path } => write!(
+                f,
+                "the path has {} bytes, and that of a Unix socket at most {UNIX_PATH_MAX}: choose a shorter one",
+                path.len()
+            ),
             Self::NotAHost { host } => {
                 write!(f, "{host:?} is neither a host name nor an address: write host:port, without scheme and path")
             }
@@ -256,6 +310,9 @@ impl fmt::Display for AddressError {
 }
 
 impl error::Error for AddressError {}
+
+/// Bytes in the path of a Unix socket: `sun_path` of `sockaddr_un` less its zero byte, unix(7).
+pub(crate) const UNIX_PATH_MAX: usize = 107;
 
 /// The resolver's own errors have no kind that has a name.
 fn not_found_unless_the_systems(error: io::Error) -> io::Error {
@@ -290,15 +347,19 @@ mod tests {
     fn bad_addresses_are_refused_each_for_its_reason() {
         let port = |port: &str| AddressError::BadPort { port: port.into() };
         let host = |host: &str| AddressError::NotAHost { host: host.into() };
+        let no_port = |host: &str| AddressError::MissingPort { host: host.into() };
+        let no_host = |port: &str| AddressError::EmptyHost { port: port.into() };
         for (text, error) in [
-            ("", AddressError::MissingPort),
-            ("localhost", AddressError::MissingPort),
-            ("localhost:", AddressError::MissingPort),
-            ("8443", AddressError::MissingPort),
-            ("[::1]", AddressError::MissingPort),
-            ("[::1]8443", AddressError::MissingPort),
-            ("[::1]:", AddressError::MissingPort),
-            (":8443", AddressError::EmptyHost),
+            ("", AddressError::Empty),
+            ("localhost", no_port("localhost")),
+            ("localhost:", no_port("localhost")),
+            ("127.0.0.1", no_port("127.0.0.1")),
+            ("[::1]", no_port("[::1]")),
+            ("[::1]8443", no_port("[::1]")),
+            ("[::1]:", no_port("[::1]")),
+            ("8443", no_host("8443")),
+            (":8443", no_host("8443")),
+            (":", no_host("")),
             ("::1:8443", AddressError::UnbracketedIpv6),
             ("::1", AddressError::UnbracketedIpv6),
             ("[::1:8443", AddressError::UnclosedBracket),
@@ -326,14 +387,36 @@ mod tests {
     fn target_has_a_port() {
         assert_eq!(HostPort::parse_target("localhost:0"), Err(AddressError::PortZero));
         assert_eq!(HostPort::parse_target("localhost:80").unwrap().port(), 80);
-        assert_eq!(HostPort::parse_target("localhost"), Err(AddressError::MissingPort));
+        assert_eq!(HostPort::parse_target("localhost"), Err(AddressError::MissingPort { host: "localhost".into() }));
+    }
+
+    #[test]
+    fn endpoint_is_an_address_or_the_absolute_path_of_a_unix_socket() {
+        for text in ["localhost:1", "[::1]:0", "unix:/run/app.sock"] {
+            assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
+        }
+        let longest = format!("unix:/{}", "x".repeat(UNIX_PATH_MAX - 1));
+        assert!(longest.parse::<Endpoint>().is_ok());
+        for (text, hint) in [
+            ("unix:app.sock", "unix:/path/to/socket"),
+            ("unix:", "unix:/path/to/socket"),
+            ("unix:/a\0b", "zero byte"),
+            ("/run/app.sock", "write unix:/run/app.sock"),
+            (&format!("{longest}x"), "108 bytes, and that of a Unix socket at most 107"),
+        ] {
+            let shown = text.parse::<Endpoint>().unwrap_err().to_string();
+            assert!(shown.contains(hint), "{text:?}: {shown}");
+        }
     }
 
     #[test]
     fn errors_say_how_to_write_it() {
         for (text, hint) in [
-            ("localhost", "host:port"),
-            (":1", "0.0.0.0:port"),
+            ("", "host:port"),
+            ("localhost", "the port is missing: write localhost:port, as in localhost:8443"),
+            ("[::1]", "as in [::1]:8443"),
+            ("8443", "the host is missing: write 127.0.0.1:8443, or 0.0.0.0:8443"),
+            (":1", "0.0.0.0:1"),
             ("::1:1", "[::1]:8443"),
             ("a:99999", "0 to 65535"),
             ("http://a:1", "without scheme"),

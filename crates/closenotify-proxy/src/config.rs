@@ -1,7 +1,23 @@
 //! What a proxy is told before it starts: the settings of `--config FILE`, checked, as values.
 //!
-//! Nothing is read from files or the environment here, and no certificate is loaded. Every value says what it is by its
+//! [`Config::from_file`] reads the file; nothing is read from the environment, and no certificate is loaded. Every value says what it is by its
 //! type; references between settings (a route to its upstream) are resolved before such a value exists.
+
+mod duration;
+mod file;
+mod listener;
+mod pattern;
+mod problem;
+mod reference;
+mod route;
+mod schema;
+mod section;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // an unwrap here is an assertion
+mod tests;
+mod unique;
+mod upstream;
+mod word;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +30,12 @@ use ipnet::IpNet;
 use rustls_pki_types::ServerName;
 
 use crate::address::Endpoint;
-use crate::ledger::SessionResult;
+use crate::events::SessionResult;
+
+pub use duration::parse_duration;
+pub use file::{ConfigFile, FileKind, NamedFile};
+pub use problem::{ConfigErrors, Problem, Severity};
+pub use reference::reference;
 
 /// All settings of a proxy.
 #[derive(Clone, Debug)]
@@ -108,7 +129,7 @@ pub enum SpinAction {
 }
 
 /// One listener: its addresses, its TLS, and where its sessions go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerSettings {
     /// In lines and metrics.
     pub name: String,
@@ -122,8 +143,22 @@ pub struct ListenerSettings {
     pub accept_proxy_protocol: Vec<IpNet>,
     /// How long each wait may be.
     pub timeouts: Timeouts,
-    /// In order; the first that matches is taken. At least one.
+    /// At least one, a route without names last. [`route`](Self::route) chooses.
     pub routes: Vec<Route>,
+}
+
+impl ListenerSettings {
+    /// The route for a client that asks for this server name, or for none: the one with exactly this name, or else the one with a
+    /// wildcard for it, or else the one without names. `None`: the client is refused.
+    pub fn route(&self, sni: Option<&str>) -> Option<&Route> {
+        let named = |wildcard: bool| {
+            let fits = move |pattern: &NamePattern| {
+                matches!(pattern, NamePattern::Wildcard(_)) == wildcard && sni.is_some_and(|name| pattern.matches(name))
+            };
+            self.routes.iter().find(move |route| route.sni.iter().any(fits))
+        };
+        named(false).or_else(|| named(true)).or_else(|| self.routes.iter().find(|route| route.sni.is_empty()))
+    }
 }
 
 /// The TLS of a listener.
@@ -338,23 +373,4 @@ impl fmt::Display for LogFormat {
             Self::Json => "json",
         })
     }
-}
-
-/// All that a proxy of one listener needs to know.
-#[derive(Clone, Debug)]
-pub struct ProxyConfig {
-    /// Where TLS clients connect to. Port 0 takes a free one.
-    pub listen: crate::address::HostPort,
-    /// Where their plaintext goes.
-    pub upstream: crate::address::HostPort,
-    /// The certificate and all else of TLS.
-    pub tls: Arc<rustls::ServerConfig>,
-    /// What a client's missing `close_notify` means for the upstream.
-    pub truncation: TruncationPolicy,
-    /// How long each wait may be.
-    pub timeouts: Timeouts,
-    /// From the order to drain until the sessions still running are reset.
-    pub drain: Duration,
-    /// The form of the log.
-    pub log: LogFormat,
 }

@@ -1,20 +1,37 @@
-//! A TLS-terminating relay that carries every ending through as what it was.
+//! A TLS-terminating proxy that passes each ending on as what it was, and logs it.
+//!
+//! [`Proxy::start`] takes a checked [`Config`], [`Proxy::run`] serves until it is told to stop. A process that embeds it decides
+//! about signals, exit codes and where settings come from.
 
 pub mod address;
+mod admin;
+mod board;
 pub mod config;
-pub mod credentials;
-pub mod demo;
-pub mod ledger;
-pub mod proxy;
+mod descriptors;
+mod events;
+mod generation;
+mod limits;
+mod listen;
+mod listener;
+mod live;
+mod metrics;
+mod notify;
+mod privileges;
+mod proxy;
+mod proxy_protocol;
 mod relay;
 mod session;
-pub mod shutdown;
+mod shutdown;
 mod socket;
+mod takeover;
 mod tcp_end;
+mod telemetry;
+pub mod tls;
+mod upstream;
+mod worker;
 
 pub use address::{Endpoint, HostPort};
-pub use config::{LogFormat, ProxyConfig, Timeouts, TruncationPolicy};
-pub use ledger::{Ledger, SessionResult};
-pub use proxy::{BindError, Drained, Proxy};
+pub use config::{Config, LogFormat, Timeouts, TruncationPolicy};
+pub use events::{Event, Events, Limit, OpenError, SessionResult};
+pub use proxy::{Drained, Order, Proxy, StartError};
 pub use relay::TcpEnding;
-pub use shutdown::{Shutdown, ShutdownTrigger};

@@ -1,163 +1,57 @@
-//! The proxy as a whole: a listener, its sessions, and their end.
+//! The proxy as a whole: what it opens at its start, and what it does on each order until its end.
 //!
-//! It serves whatever its sessions are; what a session does is theirs.
+//! It serves nothing itself: workers do, on threads of their own, and go on whatever happens here. Orders come first and are
+//! logged second, so that nobody who reads the log can delay one.
 
-use std::future::poll_fn;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+mod error;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
 use std::time::Duration;
-use std::{error, fmt, io};
+use std::{fmt, io};
 
-use closenotify::TlsAcceptor;
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::task::{JoinSet, unconstrained};
-use tokio::time::sleep;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_util::task::TaskTracker;
 
-use crate::address::HostPort;
-use crate::config::{ProxyConfig, Timeouts};
-use crate::ledger::Ledger;
-use crate::session::{self, Sessions};
-use crate::shutdown::Shutdown;
+use crate::address::Endpoint;
+use crate::admin::{Admin, AdminServer, CONNECTIONS_MAX};
+use crate::config::{Config, ListenerSettings};
+use crate::descriptors::{self, SessionLimit};
+use crate::events::{Event, Events};
+use crate::generation::{Changes, Generation, Prepared};
+use crate::limits::Limits;
+use crate::listen::{self, ListenError, Listening, Pool, Wanted};
+use crate::notify::Notify;
+use crate::privileges::Identity;
+use crate::session::Shared;
+use crate::shutdown::{Shutdown, ShutdownTrigger};
+use crate::takeover::{self, Handover, Offered, Successor, TakeoverError, TakeoverSocket};
+use crate::telemetry::Telemetry;
+use crate::upstream::{Network, Observer, UpstreamEvent};
+use crate::worker::{Accepting, Workers};
 
-/// A proxy that listens.
-#[derive(Debug)]
-pub struct Proxy {
-    local_addr: SocketAddr,
-    listener: TcpListener,
-    config: ProxyConfig,
-    ledger: Ledger,
-}
+pub use error::StartError;
 
-impl Proxy {
-    /// Binds the address of the configuration. The ledger goes to standard error. Dropping the future binds nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`BindError`], which names the address and why it cannot be listened on.
-    pub async fn bind(config: ProxyConfig) -> Result<Self, BindError> {
-        let failed = |source| BindError { address: config.listen.clone(), source };
-        let addresses = config.listen.resolve().await.map_err(failed)?;
-        let listener = listen(&addresses).map_err(failed)?;
-        let local_addr = listener.local_addr().map_err(failed)?;
-        let ledger = Ledger::stderr(config.log);
-        Ok(Self { local_addr, listener, config, ledger })
-    }
-
-    /// Sends the ledger elsewhere.
-    #[must_use]
-    pub fn with_ledger(mut self, ledger: Ledger) -> Self {
-        self.ledger = ledger;
-        self
-    }
-
-    /// The address bound: the configured one, with the port taken when that was 0.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
-    }
-
-    /// Serves until told to drain, then until no session is left, the drain deadline is over or aborting is ordered;
-    /// sessions that still run then are reset.
-    ///
-    /// Dropping the future closes the listener and drops every session where it is.
-    pub async fn run(self, shutdown: Shutdown) -> Drained {
-        let Self { listener, config, ledger, local_addr: _ } = self;
-        let drain = config.drain;
-        let Timeouts { handshake, .. } = config.timeouts;
-        let (aborter, abort) = Shutdown::channel();
-        let sessions = Arc::new(Sessions {
-            acceptor: TlsAcceptor::from(config.tls).handshake_timeout(handshake),
-            upstream: config.upstream,
-            truncation: config.truncation,
-            timeouts: config.timeouts,
-            ledger,
-            abort,
-        });
-        let mut running = JoinSet::new();
-        accept(listener, &sessions, &mut running, &shutdown).await;
-
-        let mut drained = Drained { finished: 0, aborted: 0 };
-        let give_up = async {
-            tokio::select! {
-                () = sleep(drain) => {}
-                () = shutdown.aborting() => {}
-            }
-        };
-        tokio::select! {
-            biased;
-            () = drained.count(&mut running) => return drained,
-            () = give_up => {}
-        }
-        aborter.abort();
-        drained.count(&mut running).await;
-        drained
-    }
-}
-
-/// Listens on the first of the addresses that can be.
-fn listen(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
-    let mut failure = io::ErrorKind::AddrNotAvailable.into();
-    for &address in addresses {
-        let listening = || {
-            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            // A port whose last connections have not faded yet can be taken again at once.
-            socket.set_reuseaddr(true)?;
-            socket.bind(address)?;
-            socket.listen(BACKLOG)
-        };
-        match listening() {
-            Ok(listener) => return Ok(listener),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
-}
-
-/// Accepts until told to drain; the listener is closed then, when all that had connected before are accepted, too.
-async fn accept(listener: TcpListener, sessions: &Arc<Sessions>, running: &mut JoinSet<bool>, shutdown: &Shutdown) {
-    let mut draining = std::pin::pin!(shutdown.draining());
-    let mut numbers = 1..;
-    let mut serve = |running: &mut JoinSet<bool>, (stream, address)| {
-        let number = numbers.next().expect("no process lives to accept 2^64 connections");
-        running.spawn(session::serve(Arc::clone(sessions), number, stream, address));
-    };
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut draining => break,
-            Some(_finished) = running.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok(connection) => serve(running, connection),
-                Err(error) if is_the_connections_own(&error) => {}
-                Err(error) => {
-                    // Out of descriptors, mostly: it would fail again at once, for as long as it lasts.
-                    sessions.ledger.accept_failed(&error);
-                    tokio::select! {
-                        () = &mut draining => break,
-                        () = sleep(ACCEPT_PAUSE) => {}
-                    }
-                }
-            },
-        }
-    }
-    let waiting = |cx: &mut Context<'_>| Poll::Ready(listener.poll_accept(cx));
-    // No more than can have waited at the order: whoever goes on connecting must not put the drain off.
-    for _ in 0..BACKLOG {
-        // Unconstrained, because "none now" must be the kernel's answer and not the task's budget.
-        match unconstrained(poll_fn(waiting)).await {
-            Poll::Ready(Ok(connection)) => serve(running, connection),
-            Poll::Ready(Err(error)) if is_the_connections_own(&error) => {}
-            Poll::Ready(Err(_)) | Poll::Pending => break,
-        }
-    }
-}
-
-/// Whether the connection to be accepted failed, and not the accepting.
-fn is_the_connections_own(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-    )
+/// An order to a running proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Accept nothing more, and end when no session is left or the drain deadline has passed. What it came from is logged.
+    Drain(&'static str),
+    /// Reset what still runs, and end. Implies [`Drain`](Self::Drain).
+    Abort(&'static str),
+    /// Read the settings again.
+    Reload,
+    /// Open the log file again.
+    ReopenLog,
 }
 
 /// How the sessions ended that ran when draining was ordered.
@@ -169,55 +63,554 @@ pub struct Drained {
     pub aborted: u64,
 }
 
-impl Drained {
-    /// Counts sessions until none is left. Dropping the future loses no count.
-    async fn count(&mut self, running: &mut JoinSet<bool>) {
-        while let Some(ended) = running.join_next().await {
-            match ended {
-                Ok(false) => self.finished += 1,
-                // A session that panicked has dropped its connections, too.
-                Ok(true) | Err(_) => self.aborted += 1,
-            }
-        }
-    }
+/// A proxy that serves.
+pub struct Proxy {
+    telemetry: Arc<Telemetry>,
+    shared: Arc<Shared>,
+    aborter: ShutdownTrigger,
+    network: Network,
+    generation: Generation,
+    workers: Workers,
+    /// Shared with what offers them to a successor.
+    sockets: Arc<Mutex<Sockets>>,
+    admin: Option<(AdminServer, String)>,
+    notify: Notify,
+    takeover: Option<TakeoverSocket>,
+    /// The limit of open files.
+    files: Option<u64>,
 }
 
-/// Why an address cannot be listened on.
+/// Everything that is listened on.
+#[derive(Debug, Default)]
+struct Sockets {
+    open: Vec<Open>,
+    admin: Option<Listening>,
+}
+
+/// An address of a listener.
 #[derive(Debug)]
-pub struct BindError {
-    address: HostPort,
-    source: io::Error,
+struct Open {
+    listening: Listening,
+    accepting: Accept,
 }
 
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, source } = self;
-        match source.kind() {
-            io::ErrorKind::AddrInUse => write!(
-                f,
-                "cannot listen on {address}: the address is in use; stop what listens there, or give another with --listen (port 0 takes a free one)"
-            ),
-            io::ErrorKind::PermissionDenied => {
-                write!(f, "cannot listen on {address}: {source}; ports below 1024 need the right to bind them")
+/// The workers that accept from it.
+#[derive(Debug)]
+struct Accept {
+    listener: String,
+    stop: ShutdownTrigger,
+    /// Those that have not stopped yet.
+    running: TaskTracker,
+}
+
+/// Why the proxy drains.
+enum Why {
+    Drain(&'static str),
+    Abort(&'static str),
+    Successor(Successor),
+}
+
+impl Proxy {
+    /// Opens everything that the settings name, in the order in which it can go wrong without anyone noticing: the log, files,
+    /// addresses. Then becomes the user of the settings, and serves.
+    ///
+    /// Call it once in a process, on a Tokio runtime with time and I/O. Dropping the future before it is ready closes what was
+    /// opened.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]. Nothing was served.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let files = descriptors::raise();
+        let events = Events::open(&config.log).map_err(StartError::Log)?;
+        // The default report of a panic writes to standard error, which may be stuck.
+        events.report_panics();
+        let telemetry = Telemetry::new(events);
+        let workers = config.process.workers.unwrap_or_else(|| available_parallelism().unwrap_or(NonZeroUsize::MIN));
+        let limit = session_limit(&config, files, workers)?;
+        let notify = Notify::from_env().map_err(StartError::Internal)?;
+        let identity = match &config.process.user {
+            Some(user) => Some(Identity::find(user, config.process.group.as_deref()).map_err(StartError::privileges)?),
+            None => None,
+        };
+
+        let network = Network::system(Arc::new(Reporter(Arc::clone(&telemetry))));
+        let generation = Generation::load(config, &telemetry, &network).map_err(StartError::Tls)?;
+        let config = &generation.config;
+
+        let mut pool = Pool::default();
+        pool.add_inherited(listen::inherited().map_err(StartError::inherited)?).map_err(StartError::Internal)?;
+        let mut handover = None;
+        if let Some(path) = &config.process.takeover {
+            let user = identity.as_ref().map(Identity::uid);
+            if let Some(taken) = takeover::take(path, user).map_err(StartError::takeover)? {
+                pool.add_taken(taken.sockets).map_err(StartError::Internal)?;
+                handover = Some(taken.handover);
             }
-            io::ErrorKind::AddrNotAvailable => write!(
-                f,
-                "cannot listen on {address}: this machine has no such address; give one of its own, 0.0.0.0 or [::]"
-            ),
-            _ => write!(f, "cannot listen on {address}: {source}; give another address with --listen"),
+        }
+        let (open, admin_socket) = open(config, workers, &mut pool).await.map_err(StartError::listen)?;
+        // What the predecessor had and these settings do not want is closed here; it still serves its queue.
+        let _unwanted = pool.into_rest().map_err(StartError::Unwanted)?;
+        if let Some(identity) = &identity {
+            identity.assume().map_err(StartError::privileges)?;
+        }
+
+        let (aborter, abort) = Shutdown::channel();
+        let shared = Arc::new(Shared {
+            telemetry: Arc::clone(&telemetry),
+            limits: Arc::new(Limits::new(config.limits, limit.sessions)),
+            sessions: TaskTracker::new(),
+            abort,
+            spin: AtomicU8::new(config.process.spin as u8),
+            numbers: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            finished: AtomicU64::new(0),
+            aborted: AtomicU64::new(0),
+        });
+        let workers = Workers::start(workers, &shared).map_err(StartError::Internal)?;
+        let mut proxy = Self {
+            telemetry,
+            shared,
+            aborter,
+            network,
+            generation,
+            workers,
+            sockets: Arc::default(),
+            admin: None,
+            notify,
+            takeover: None,
+            files,
+        };
+        proxy.tell_start(limit);
+        if let Some(socket) = admin_socket {
+            proxy.serve_admin(socket).map_err(StartError::Internal)?;
+        }
+        for (listener, listening) in open {
+            let opened = proxy.listen(listener, listening).map_err(StartError::Internal)?;
+            proxy.sockets().open.push(opened);
+        }
+        proxy.telemetry.ready();
+        proxy.take_over(handover).map_err(StartError::takeover)?;
+        proxy.generation.warn_of_expiry(&proxy.telemetry);
+        let _ = proxy.notify.ready(&proxy.status());
+        Ok(proxy)
+    }
+
+    /// The listeners' names and the addresses that they listen on, each with the port that was taken.
+    pub fn listening(&self) -> Vec<(String, Endpoint)> {
+        let sockets = self.sockets();
+        sockets.open.iter().map(|open| (open.accepting.listener.clone(), open.listening.local().clone())).collect()
+    }
+
+    /// Where the admin listener is, if there is one.
+    pub fn admin(&self) -> Option<&str> {
+        self.admin.as_ref().map(|(_, address)| address.as_str())
+    }
+
+    /// Serves until it is ordered to drain or abort, then until no session is left or the drain deadline has passed; sessions
+    /// that still run then are reset. Without the orders' sender it serves for ever.
+    ///
+    /// `load` reads the settings on [`Order::Reload`]; it returns what is wrong with them, in words. It runs on a thread of its
+    /// own.
+    ///
+    /// Dropping the future goes on serving until the process ends.
+    pub async fn run(
+        mut self,
+        mut orders: UnboundedReceiver<Order>,
+        load: impl Fn() -> Result<Config, String> + Send + Sync + 'static,
+    ) -> Drained {
+        let why = self.serve(&mut orders, Arc::new(load)).await;
+        self.drain(why, orders).await
+    }
+
+    /// Obeys until there is a reason to drain.
+    async fn serve(
+        &mut self,
+        orders: &mut UnboundedReceiver<Order>,
+        load: Arc<dyn Fn() -> Result<Config, String> + Send + Sync>,
+    ) -> Why {
+        let mut tick = interval(LOOK_AT_FILES);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut expiry = interval(EXPIRY_WARNING);
+        expiry.reset();
+        let mut preparing: Option<JoinHandle<Result<Prepared, String>>> = None;
+        let mut refreshing: Option<JoinHandle<()>> = None;
+        let (mut again, mut ordered) = (false, true);
+        let offered = self.takeover.take().map(|socket| self.offer(socket));
+        let mut successor = pin!(async {
+            match offered {
+                Some(offered) => offered.await,
+                None => pending().await,
+            }
+        });
+        loop {
+            tokio::select! {
+                biased;
+                order = orders.recv(), if ordered => match order {
+                    Some(Order::Drain(signal)) => return Why::Drain(signal),
+                    Some(Order::Abort(signal)) => return Why::Abort(signal),
+                    Some(Order::ReopenLog) => self.telemetry.events().reopen(),
+                    Some(Order::Reload) if preparing.is_some() => again = true,
+                    Some(Order::Reload) => preparing = Some(self.prepare(&load)),
+                    None => ordered = false,
+                },
+                successor = &mut successor => return Why::Successor(successor),
+                prepared = joined(&mut preparing) => {
+                    preparing = None;
+                    let prepared = prepared.unwrap_or_else(|panicked| Err(panicked.to_string()));
+                    if let Err(error) = self.reload(prepared).await {
+                        self.telemetry.tell(&Event::ReloadFailed { error });
+                    }
+                    let _ = self.notify.ready(&self.status());
+                    if std::mem::take(&mut again) {
+                        preparing = Some(self.prepare(&load));
+                    }
+                }
+                _refreshed = joined(&mut refreshing) => refreshing = None,
+                _now = tick.tick(), if refreshing.is_none() && preparing.is_none() => {
+                    let (generation, telemetry) = (self.generation.clone(), Arc::clone(&self.telemetry));
+                    refreshing = Some(spawn_blocking(move || generation.refresh(&telemetry)));
+                }
+                _now = expiry.tick() => self.generation.warn_of_expiry(&self.telemetry),
+            }
+        }
+    }
+
+    /// Reads the settings and the files that they name, on a thread of its own: a disk that hangs must not delay an order.
+    fn prepare(
+        &self,
+        load: &Arc<dyn Fn() -> Result<Config, String> + Send + Sync>,
+    ) -> JoinHandle<Result<Prepared, String>> {
+        let _ = self.notify.reloading();
+        let (load, generation, network) = (Arc::clone(load), self.generation.clone(), self.network.clone());
+        spawn_blocking(move || generation.prepare(load()?, &network).map_err(|error| error.to_string()))
+    }
+
+    /// Makes other settings those of the next sessions. Without an error all of it has happened, with one nothing.
+    async fn reload(&mut self, prepared: Result<Prepared, String>) -> Result<(), String> {
+        let prepared = prepared?;
+        let (old, new) = (&self.generation.config.process, &prepared.config().process);
+        for (name, differs) in [
+            ("workers", old.workers != new.workers),
+            ("user", old.user != new.user),
+            ("group", old.group != new.group),
+            ("takeover", old.takeover != new.takeover),
+        ] {
+            if differs {
+                return Err(format!("[process] {name} cannot be changed by a reload; restart, or use a takeover"));
+            }
+        }
+        if self.generation.config.admin != prepared.config().admin {
+            return Err("[admin] listen cannot be changed by a reload; restart, or use a takeover".to_owned());
+        }
+        if self.generation.config.log != prepared.config().log {
+            return Err("[log] cannot be changed by a reload; restart, or use a takeover".to_owned());
+        }
+        let limit = session_limit(prepared.config(), self.files, self.workers.count());
+        let limit = limit.map_err(|error| error.to_string())?;
+
+        let (mut accepts, mut pool) = (BTreeMap::new(), Pool::default());
+        let mut running = Vec::new();
+        for Open { listening, accepting } in std::mem::take(&mut self.sockets().open) {
+            accepts.insert(listening.local().clone(), accepting);
+            running.push(listening);
+        }
+        pool.add_running(running);
+        let wanted = wanted(prepared.config());
+        let opened = timeout(OPEN, listen::open(&wanted, self.workers.count(), &mut pool)).await;
+        let opened = match opened {
+            Ok(Ok(opened)) => Ok(opened),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_late) => Err(format!("a name in `listen` was not resolved within {OPEN:?}")),
+        };
+        // Nothing in it is from the service manager.
+        let rest = pool.into_rest().unwrap_or_default();
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                let back = |listening: Listening| {
+                    let accepting = accepts.remove(listening.local())?;
+                    Some(Open { listening, accepting })
+                };
+                self.sockets().open = rest.into_iter().filter_map(back).collect();
+                return Err(error);
+            }
+        };
+
+        let changes = self.generation.apply(prepared, &self.telemetry);
+        let config = &self.generation.config;
+        self.shared.limits.set(config.limits, limit.sessions);
+        self.shared.spin.store(config.process.spin as u8, Ordering::Relaxed);
+        let mut failed = None;
+        for (want, listening) in wanted.iter().zip(opened) {
+            let listener = want.listener.clone().unwrap_or_default();
+            match accepts.remove(listening.local()) {
+                Some(accepting) if accepting.listener == listener => {
+                    self.sockets().open.push(Open { listening, accepting });
+                }
+                other => {
+                    // The address has moved to another listener.
+                    if let Some(other) = other {
+                        other.stop.drain();
+                    }
+                    match self.listen(listener, listening) {
+                        Ok(open) => self.sockets().open.push(open),
+                        Err(error) => failed = Some(format!("cannot listen: {error}")),
+                    }
+                }
+            }
+        }
+        for listening in rest {
+            let Some(accepting) = accepts.remove(listening.local()) else { continue };
+            accepting.stop.drain();
+            // Until the workers have stopped, what waits in the queue must not lose its socket.
+            tokio::spawn(async move {
+                accepting.running.wait().await;
+                drop(listening);
+            });
+        }
+        let Changes { added, removed, changed } = changes;
+        self.telemetry.tell(&Event::Reloaded { added, removed, changed });
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn drain(mut self, why: Why, mut orders: UnboundedReceiver<Order>) -> Drained {
+        let mut aborting = matches!(why, Why::Abort(_));
+        self.shared.draining.store(true, Ordering::Relaxed);
+        for open in &self.sockets().open {
+            open.accepting.stop.drain();
+        }
+        if aborting {
+            self.aborter.abort();
+        }
+        let drain = self.generation.config.process.drain;
+        let deadline = Instant::now() + drain;
+        // Ordered first, logged second.
+        self.tell_drain(why, drain);
+        // When the workers have stopped, all that had connected before is accepted, and the number of sessions is final.
+        let open = std::mem::take(&mut self.sockets().open);
+        for open in &open {
+            open.accepting.running.wait().await;
+        }
+        // From here on connecting is refused.
+        drop(open);
+        self.shared.sessions.close();
+        let sessions = self.shared.sessions.clone();
+        let mut done = pin!(sessions.wait());
+        let mut ordered = true;
+        let mut status = interval(STATUS);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut done => break,
+                _now = status.tick() => {
+                    let _ = self.notify.status(&format!("draining: {} sessions left", self.shared.sessions.len()));
+                }
+                order = orders.recv(), if ordered => match order {
+                    // A second order of either kind.
+                    Some(Order::Drain(signal) | Order::Abort(signal)) if !aborting => {
+                        self.aborter.abort();
+                        aborting = true;
+                        self.telemetry.tell(&Event::Aborting { signal: signal.to_owned() });
+                    }
+                    Some(Order::ReopenLog) => self.telemetry.events().reopen(),
+                    Some(_) => {}
+                    None => ordered = false,
+                },
+                () = sleep_until(deadline), if !aborting => {
+                    self.aborter.abort();
+                    aborting = true;
+                }
+            }
+        }
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let drained = Drained { finished: count(&self.shared.finished), aborted: count(&self.shared.aborted) };
+        self.telemetry.tell(&Event::Drained { finished: drained.finished, aborted: drained.aborted });
+        self.workers.stop();
+        self.telemetry.events().flush(FLUSH);
+        drained
+    }
+
+    fn tell_drain(&mut self, why: Why, drain: Duration) {
+        // The service manager is told what it can be told; it is not the one to wait for.
+        let _ = match why {
+            Why::Drain(signal) => {
+                self.telemetry.tell(&Event::Draining { signal: signal.to_owned(), drain });
+                self.notify.stopping("draining")
+            }
+            Why::Abort(signal) => {
+                self.telemetry.tell(&Event::Aborting { signal: signal.to_owned() });
+                self.notify.stopping("aborting")
+            }
+            Why::Successor(successor) => {
+                let mut sockets = self.sockets();
+                let Sockets { open, admin } = &mut *sockets;
+                let count = open.iter().map(|open| open.listening.sockets().len()).sum();
+                // Their files are the successor's now.
+                open.iter_mut().map(|open| &mut open.listening).chain(admin).for_each(Listening::leave_file);
+                drop(sockets);
+                self.telemetry.tell(&Event::TakeoverDone { sockets: count });
+                self.telemetry.tell(&Event::Draining { signal: "takeover".to_owned(), drain });
+                self.notify.succeeded(successor.pid)
+            }
+        };
+    }
+
+    /// Begins to accept.
+    fn listen(&self, listener: String, listening: Listening) -> io::Result<Open> {
+        let (stop, stopped) = Shutdown::channel();
+        let running = TaskTracker::new();
+        let slot = &self.generation.listeners[&listener];
+        let shares = listening.for_workers(self.workers.count())?;
+        self.workers.accept(shares.into_iter().map(|sockets| Accepting {
+            listener: Arc::clone(slot),
+            sockets,
+            stop: stopped.clone(),
+            running: running.token(),
+        }));
+        running.close();
+        let address = listening.local().to_string();
+        self.telemetry.tell(&Event::Listening { listener: listener.clone(), address });
+        Ok(Open { listening, accepting: Accept { listener, stop, running } })
+    }
+
+    fn serve_admin(&mut self, socket: Listening) -> io::Result<()> {
+        let address = socket.local().to_string();
+        let admin = Admin::over(&socket)?;
+        let server = admin.serve(Arc::clone(&self.telemetry))?;
+        self.sockets().admin = Some(socket);
+        self.admin = Some((server, address));
+        Ok(())
+    }
+
+    /// Tells the predecessor that this process serves, and begins to offer the sockets to a successor.
+    fn take_over(&mut self, handover: Option<Handover>) -> Result<(), TakeoverError> {
+        if let Some(handover) = handover {
+            handover.serving()?;
+            let mut sockets = self.sockets();
+            let Sockets { open, admin } = &mut *sockets;
+            open.iter_mut().map(|open| &mut open.listening).chain(admin).for_each(Listening::own_file);
+        }
+        if let Some(path) = &self.generation.config.process.takeover {
+            let socket = TakeoverSocket::bind(path)?;
+            self.telemetry.tell(&Event::TakeoverOffered { path: path.clone() });
+            self.takeover = Some(socket);
+        }
+        Ok(())
+    }
+
+    fn offer(&self, socket: TakeoverSocket) -> impl Future<Output = Successor> + use<> {
+        let (sockets, telemetry) = (Arc::clone(&self.sockets), Arc::clone(&self.telemetry));
+        let all = move || {
+            let sockets = sockets.lock().unwrap_or_else(PoisonError::into_inner);
+            Offered::all(sockets.open.iter().map(|open| &open.listening).chain(&sockets.admin))
+        };
+        socket.offer(all, move |error| telemetry.tell(&Event::TakeoverFailed { reason: error.to_string() }))
+    }
+
+    fn tell_start(&self, limit: SessionLimit) {
+        let workers = self.workers.count().get();
+        self.telemetry.tell(&Event::Started { version: env!("CARGO_PKG_VERSION"), pid: std::process::id(), workers });
+        if limit.wanted.is_some() {
+            self.telemetry.tell(&Event::LimitLowered { reason: limit.to_string() });
+        }
+    }
+
+    fn status(&self) -> String {
+        let count = self.generation.listeners.len();
+        format!("{count} listener{} at work", if count == 1 { "" } else { "s" })
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, Sockets> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy").field("sockets", &self.sockets).finish_non_exhaustive()
+    }
+}
+
+/// The addresses of the listeners, in the order of the settings.
+fn wanted(config: &Config) -> Vec<Wanted> {
+    let of = |settings: &Arc<ListenerSettings>| -> Vec<Wanted> {
+        let wanted = |endpoint: &Endpoint| Wanted { listener: Some(settings.name.clone()), endpoint: endpoint.clone() };
+        settings.listen.iter().map(wanted).collect()
+    };
+    config.listeners.iter().flat_map(of).collect()
+}
+
+/// The sockets of the listeners, each with the listener's name, and that of the admin listener.
+type Opened = (Vec<(String, Listening)>, Option<Listening>);
+
+async fn open(config: &Config, workers: NonZeroUsize, pool: &mut Pool) -> Result<Opened, ListenError> {
+    let mut wanted = wanted(config);
+    wanted.extend(config.admin.clone().map(|endpoint| Wanted { listener: None, endpoint }));
+    let opened = listen::open(&wanted, workers, pool).await?;
+    let mut listeners = Vec::with_capacity(opened.len());
+    let mut admin = None;
+    for (want, listening) in wanted.into_iter().zip(opened) {
+        match want.listener {
+            Some(listener) => listeners.push((listener, listening)),
+            None => admin = Some(listening),
+        }
+    }
+    Ok((listeners, admin))
+}
+
+fn session_limit(config: &Config, files: Option<u64>, workers: NonZeroUsize) -> Result<SessionLimit, StartError> {
+    let sockets: usize = config.listeners.iter().map(|settings| settings.listen.len()).sum::<usize>() * workers.get();
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let admin = if config.admin.is_some() { count(CONNECTIONS_MAX) } else { 0 };
+    let fixed = descriptors::fixed(count(sockets), count(workers.get()), admin);
+    descriptors::session_limit(files, config.limits.sessions, fixed).map_err(StartError::files)
+}
+
+/// What a task has returned; never, where there is none.
+async fn joined<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
+    match task {
+        Some(task) => task.await,
+        None => pending().await,
+    }
+}
+
+/// Reports what upstreams do.
+#[derive(Debug)]
+struct Reporter(Arc<Telemetry>);
+
+impl Observer for Reporter {
+    fn observe(&self, event: UpstreamEvent<'_>) {
+        match event {
+            UpstreamEvent::Attempt { upstream, address, result } => {
+                self.0.metrics().upstream_attempt(upstream, address, result.is_ok());
+            }
+            UpstreamEvent::Resting { upstream, address, rest, error } => self.0.tell(&Event::UpstreamFailing {
+                upstream: upstream.to_owned(),
+                address: address.to_owned(),
+                reason: format!("{}; it rests for {}", error.reason(), humantime::format_duration(rest)),
+            }),
+            UpstreamEvent::Recovered { upstream, address } => {
+                self.0.tell(&Event::UpstreamRecovered { upstream: upstream.to_owned(), address: address.to_owned() });
+            }
+            UpstreamEvent::LookupFailed { name, reason } => {
+                self.0.tell(&Event::LookupFailed { name: name.to_owned(), reason: reason.to_owned() });
+            }
         }
     }
 }
 
-impl error::Error for BindError {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        Some(&self.source)
-    }
-}
+/// How often files are looked at for changes.
+const LOOK_AT_FILES: Duration = Duration::from_secs(1);
 
-/// How long accepting rests when it fails.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often certificates that expire soon are reported.
+const EXPIRY_WARNING: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many connections may wait to be accepted; the kernel allows fewer where it is told to (`net.core.somaxconn`). One
-/// that finds no place tries again after a second, so a burst must fit.
-const BACKLOG: u32 = 4096;
+/// How often the service manager is told how many sessions are left.
+const STATUS: Duration = Duration::from_secs(1);
+
+/// How long a reload may take to open its addresses.
+const OPEN: Duration = Duration::from_secs(5);
+
+/// How long the end of the process waits for the log.
+const FLUSH: Duration = Duration::from_secs(2);

@@ -14,7 +14,7 @@ mod tests;
 
 pub(crate) use guard::Guard;
 pub use leg::TcpEnding;
-pub(crate) use leg::{Leg, Side, TcpLeg, TlsLeg};
+pub(crate) use leg::{Arrival, Leg, Side, TcpLeg, TlsLeg};
 pub(crate) use pump::Outcome;
 
 use bytes::BytesMut;
@@ -92,6 +92,7 @@ pub(crate) struct Relay<'a, A, B> {
 }
 
 impl<'a, A: Leg, B: Leg> Relay<'a, A, B> {
+    #[cfg(test)]
     pub(crate) fn new(a: &'a mut A, b: &'a mut B, limits: Limits) -> Self {
         Self::with(a, b, limits, BytesMut::new())
     }
@@ -138,6 +139,11 @@ impl<'a, A: Leg, B: Leg> Relay<'a, A, B> {
     /// Ends it for a fault of ours.
     fn give_up(&mut self) {
         self.first.get_or_insert(First::Proxy);
+    }
+
+    /// The two legs, to look at.
+    fn legs(&self) -> (&A, &B) {
+        (self.a, self.b)
     }
 
     /// The meters of the two transports.

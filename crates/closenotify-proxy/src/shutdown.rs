@@ -13,18 +13,18 @@ use tokio::sync::watch;
 
 /// The side that orders. Dropping it orders nothing: what runs goes on, and can no longer be told to stop.
 #[derive(Debug)]
-pub struct ShutdownTrigger {
+pub(crate) struct ShutdownTrigger {
     stage: watch::Sender<Stage>,
 }
 
 impl ShutdownTrigger {
     /// Orders to take nothing new and to finish what runs. Does nothing after either order.
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         self.advance(Stage::Draining);
     }
 
     /// Orders to end at once what still runs. Implies [`drain`](Self::drain).
-    pub fn abort(&self) {
+    pub(crate) fn abort(&self) {
         self.advance(Stage::Aborting);
     }
 
@@ -41,13 +41,13 @@ impl ShutdownTrigger {
 
 /// The side that obeys. Each clone sees every order, whenever it was cloned and whenever it asks.
 #[derive(Clone, Debug)]
-pub struct Shutdown {
+pub(crate) struct Shutdown {
     stage: watch::Receiver<Stage>,
 }
 
 impl Shutdown {
     /// A pair in which nothing has been ordered.
-    pub fn channel() -> (ShutdownTrigger, Self) {
+    pub(crate) fn channel() -> (ShutdownTrigger, Self) {
         let (sender, receiver) = watch::channel(Stage::Running);
         (ShutdownTrigger { stage: sender }, Self { stage: receiver })
     }
@@ -56,7 +56,7 @@ impl Shutdown {
     /// without the order, never.
     ///
     /// Dropping the future loses nothing.
-    pub async fn draining(&self) {
+    pub(crate) async fn draining(&self) {
         self.reached(Stage::Draining).await;
     }
 
@@ -64,18 +64,8 @@ impl Shutdown {
     /// order, never.
     ///
     /// Dropping the future loses nothing.
-    pub async fn aborting(&self) {
+    pub(crate) async fn aborting(&self) {
         self.reached(Stage::Aborting).await;
-    }
-
-    /// Whether draining or aborting has been ordered.
-    pub fn is_draining(&self) -> bool {
-        *self.stage.borrow() >= Stage::Draining
-    }
-
-    /// Whether aborting has been ordered.
-    pub fn is_aborting(&self) -> bool {
-        *self.stage.borrow() >= Stage::Aborting
     }
 
     async fn reached(&self, stage: Stage) {
@@ -111,18 +101,18 @@ mod tests {
     fn orders_are_seen_by_clones_made_before_and_after() {
         let (trigger, shutdown) = Shutdown::channel();
         let before = shutdown.clone();
-        assert!(!now(before.draining()) && !shutdown.is_draining());
+        assert!(!now(before.draining()));
         trigger.drain();
         let after = shutdown.clone();
         for seen in [&before, &shutdown, &after] {
-            assert!(now(seen.draining()) && seen.is_draining());
+            assert!(now(seen.draining()));
             assert!(now(seen.draining()), "an order stays given");
-            assert!(!now(seen.aborting()) && !seen.is_aborting());
+            assert!(!now(seen.aborting()));
         }
         trigger.abort();
         trigger.drain();
         for seen in [&before, &shutdown, &after] {
-            assert!(now(seen.draining()) && now(seen.aborting()) && seen.is_aborting());
+            assert!(now(seen.draining()) && now(seen.aborting()));
         }
     }
 

@@ -8,13 +8,17 @@
 pub(crate) mod scripted;
 
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use closenotify::send_queue;
+use nix::sys::socket::getsockopt;
+use nix::{getsockopt_impl, libc, sockopt_impl};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -22,7 +26,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 /// A byte stream under a leg, with what ending it right takes.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
-    /// Bytes, overhead included, that the peer's kernel has not acknowledged. `None` where the kernel does not say.
+    /// Bytes that the peer's kernel has not acknowledged. `None` where the kernel does not say.
     fn unsent(&self) -> Option<u64>;
 
     /// From here on closing it, by whatever cause, is a reset.
@@ -37,35 +41,69 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
 
 /// A connected socket.
 #[derive(Debug)]
-pub(crate) enum Socket {
+pub(crate) struct Socket {
+    stream: Stream,
+    /// Bytes that the kernel has taken from us.
+    written: u64,
+    /// Where to leave word, when this is dropped, of how much the peer has not acknowledged.
+    word: Option<Arc<AtomicU64>>,
+}
+
+#[derive(Debug)]
+enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 impl Socket {
-    /// Sends FIN. Doing it twice does no harm.
-    pub(crate) fn send_fin(&self) -> io::Result<()> {
-        SockRef::from(&self.as_fd()).shutdown(Shutdown::Write)
+    /// Writes what the kernel takes at once.
+    pub(crate) fn try_write(&self, data: &[u8]) -> io::Result<usize> {
+        match &self.stream {
+            Stream::Tcp(tcp) => tcp.try_write(data),
+            Stream::Unix(unix) => unix.try_write(data),
+        }
     }
 
     /// Waits until the connection is reset or fails. Dropping the future loses nothing.
     pub(crate) async fn failed(&self) {
-        let _ready = match self {
-            Self::Tcp(tcp) => tcp.ready(Interest::ERROR).await,
-            Self::Unix(unix) => unix.ready(Interest::ERROR).await,
+        let _ready = match &self.stream {
+            Stream::Tcp(tcp) => tcp.ready(Interest::ERROR).await,
+            Stream::Unix(unix) => unix.ready(Interest::ERROR).await,
         };
+    }
+
+    /// The address of our end. A Unix socket has none.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        match &self.stream {
+            Stream::Tcp(tcp) => tcp.local_addr().ok(),
+            Stream::Unix(_) => None,
+        }
+    }
+
+    /// Holds, once the socket is dropped, how many bytes its peer had not acknowledged then: what a reset of the peer's has
+    /// destroyed. 0 where the kernel does not say.
+    pub(crate) fn unacknowledged_at_drop(&mut self) -> Arc<AtomicU64> {
+        Arc::clone(self.word.get_or_insert_default())
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Some(word) = &self.word {
+            word.store(self.unsent().unwrap_or(0), Ordering::Release);
+        }
     }
 }
 
 impl From<TcpStream> for Socket {
-    /// Takes a new TCP connection: what is written leaves at once, little of it waits unsent in the kernel, and closing it is a
-    /// reset until it is disarmed.
+    /// Takes a new TCP connection: what is written leaves at once, and closing it is a reset until it is disarmed.
+    ///
+    /// The kernel's buffers are left as they are. A small one (`TCP_NOTSENT_LOWAT`) would leave in the sender's kernel what the
+    /// receiver does not take yet, and there the first reset destroys it, though its sender believes it sent.
     fn from(tcp: TcpStream) -> Self {
-        // Each fails only on a connection that is gone, and then the first read says so.
+        // It fails only on a connection that is gone, and then the first read says so.
         let _ = tcp.set_nodelay(true);
-        #[cfg(target_os = "linux")]
-        let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(NOT_SENT_MAX);
-        let socket = Self::Tcp(tcp);
+        let socket = Self { stream: Stream::Tcp(tcp), written: 0, word: None };
         socket.arm();
         socket
     }
@@ -73,35 +111,35 @@ impl From<TcpStream> for Socket {
 
 impl From<UnixStream> for Socket {
     fn from(unix: UnixStream) -> Self {
-        Self::Unix(unix)
+        Self { stream: Stream::Unix(unix), written: 0, word: None }
     }
 }
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(tcp) => tcp.as_fd(),
-            Self::Unix(unix) => unix.as_fd(),
+        match &self.stream {
+            Stream::Tcp(tcp) => tcp.as_fd(),
+            Stream::Unix(unix) => unix.as_fd(),
         }
     }
 }
 
 impl Transport for Socket {
     fn unsent(&self) -> Option<u64> {
-        match self {
-            Self::Tcp(tcp) => send_queue(tcp),
-            Self::Unix(unix) => send_queue(unix),
+        match &self.stream {
+            Stream::Tcp(tcp) => acknowledged(tcp).map(|acknowledged| self.written.saturating_sub(acknowledged)),
+            Stream::Unix(unix) => send_queue(unix),
         }
     }
 
     fn arm(&self) {
-        if let Self::Tcp(tcp) = self {
+        if let Stream::Tcp(tcp) = &self.stream {
             let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
         }
     }
 
     fn disarm(&self) {
-        if let Self::Tcp(tcp) = self {
+        if let Stream::Tcp(tcp) = &self.stream {
             let _ = SockRef::from(tcp).set_linger(None);
         }
     }
@@ -115,19 +153,21 @@ impl Transport for Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Self::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Stream::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
         }
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, data),
-            Self::Unix(unix) => Pin::new(unix).poll_write(cx, data),
-        }
+        let this = self.get_mut();
+        let written = match &mut this.stream {
+            Stream::Tcp(tcp) => Pin::new(tcp).poll_write(cx, data),
+            Stream::Unix(unix) => Pin::new(unix).poll_write(cx, data),
+        };
+        this.count(written)
     }
 
     fn poll_write_vectored(
@@ -135,10 +175,12 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         data: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, data),
-            Self::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, data),
-        }
+        let this = self.get_mut();
+        let written = match &mut this.stream {
+            Stream::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, data),
+            Stream::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, data),
+        };
+        this.count(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -150,13 +192,112 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Self::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Stream::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
         }
     }
 }
 
-/// How many bytes may wait in the kernel that were never sent: enough to keep a fast connection busy.
-#[cfg(target_os = "linux")]
-const NOT_SENT_MAX: u32 = 256 * 1024;
+impl Socket {
+    fn count(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.written += bytes as u64;
+        }
+        written
+    }
+}
+
+/// How many bytes the peer's kernel has acknowledged in all; SYN and FIN may count as one each. The kernel still knows after a
+/// reset, which empties the send queue.
+fn acknowledged(tcp: &TcpStream) -> Option<u64> {
+    Some(getsockopt(&tcp.as_fd(), TcpInfo).ok()?[BYTES_ACKED])
+}
+
+sockopt_impl!(
+    /// What the kernel knows of a TCP connection (`struct tcp_info` of `linux/tcp.h`), as 64-bit words.
+    TcpInfo,
+    GetOnly,
+    libc::IPPROTO_TCP,
+    libc::TCP_INFO,
+    [u64; 16]
+);
+
+/// The word of `tcpi_bytes_acked`: since Linux 4.1.
+const BYTES_ACKED: usize = 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    async fn pair() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (listener.accept().await.unwrap().0.into(), peer)
+    }
+
+    #[tokio::test]
+    async fn what_a_peer_has_not_acknowledged_is_known_also_after_its_reset() {
+        let (mut socket, mut peer) = pair().await;
+        assert_eq!(socket.unsent(), Some(0));
+        socket.write_all(&[7; 5000]).await.unwrap();
+        peer.read_exact(&mut [0; 5000]).await.unwrap();
+        while socket.unsent() != Some(0) {
+            tokio::task::yield_now().await;
+        }
+        let mut full = 0;
+        while let Ok(more) = socket.try_write(&[7; 65536]) {
+            full += more as u64;
+            socket.written += more as u64;
+        }
+        let word = socket.unacknowledged_at_drop();
+        let lost = socket.unsent().unwrap();
+        assert!(lost > 0 && lost <= full, "{lost} of {full}");
+        SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(peer);
+        socket.failed().await;
+        assert!(socket.is_dead());
+        assert_eq!(socket.unsent(), Some(lost));
+        drop(socket);
+        assert_eq!(word.load(Ordering::Acquire), lost);
+    }
+
+    #[tokio::test]
+    async fn closing_is_a_reset_until_it_is_disarmed() {
+        for (disarm, end) in [(false, Err(io::ErrorKind::ConnectionReset)), (true, Ok(0))] {
+            let (socket, mut peer) = pair().await;
+            if disarm {
+                socket.disarm();
+            }
+            drop(socket);
+            assert_eq!(peer.read(&mut [0; 9]).await.map_err(|error| error.kind()), end);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fin_is_no_death_and_a_reset_is() {
+        let (socket, mut peer) = pair().await;
+        peer.shutdown().await.unwrap();
+        assert_eq!((&socket).stream_read().await, 0);
+        assert!(!socket.is_dead());
+        SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(peer);
+        socket.failed().await;
+        assert!(socket.is_dead());
+    }
+
+    impl Socket {
+        /// Waits for the end of the stream.
+        async fn stream_read(&self) -> usize {
+            let Stream::Tcp(tcp) = &self.stream else { panic!() };
+            loop {
+                tcp.readable().await.unwrap();
+                if let Ok(read) = tcp.try_read(&mut [0; 9]) {
+                    return read;
+                }
+            }
+        }
+    }
+}

@@ -4,11 +4,13 @@
 //! it is a failure of the test that called it, so its functions panic rather than return errors.
 
 pub mod book;
+pub mod browser;
 pub mod certs;
 pub mod client;
 pub mod net;
 pub mod peers;
 pub mod plain;
+pub mod prometheus;
 pub mod report;
 pub mod tickets;
 

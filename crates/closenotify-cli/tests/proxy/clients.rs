@@ -173,7 +173,7 @@ fn curl_closes_with_close_notify_and_its_answers_are_whole() {
         let mut command = site.curl(version, "/slow/1");
         let (output, session) = site.run(&mut command, "");
         succeeded(&output);
-        assert!(output.stdout_text().ends_with("this answer is whole\n"), "{output}");
+        assert!(output.stdout_text().ends_with("this response is complete\n"), "{output}");
         ended(&session, CLEAN);
     }
     site.stop();
@@ -295,7 +295,7 @@ fn s_client_without_options_leaves_with_close_notify_before_its_answer() {
 fn gnutls_cli_half_closes_and_gets_its_answer() {
     let mut site = Site::new(&[]);
     for version in TlsVersion::EACH {
-        for (path, last) in [("/bytes/1000000", "QRSTUVWXY\n"), ("/slow/1", "this answer is whole\n")] {
+        for (path, last) in [("/bytes/1000000", "QRSTUVWXY\n"), ("/slow/1", "this response is complete\n")] {
             let mut command = site.gnutls(version);
             let (output, session) = site.run(&mut command, &request(path, ""));
             assert!(output.status.success(), "{output}");
@@ -342,7 +342,7 @@ stream.on('end', () => console.log(answer));
         let mut command = site.node(script, version, &[&request("/slow/1", "X: y\r\n")]);
         let (output, session) = site.run(&mut command, "");
         succeeded(&output);
-        assert!(output.stdout_text().ends_with("this answer is whole\n\n"), "{output}");
+        assert!(output.stdout_text().ends_with("this response is complete\n\n"), "{output}");
         ended(&session, CLEAN);
         assert_eq!(session.first(), "client");
     }
@@ -359,7 +359,7 @@ fn half_closed_request_gets_its_whole_answer() {
             let options = ["--tls", number(version)];
             let actions = [send, end, "read-until-end"];
             let report = python_tls_client(site.proxy.address, &site.proxy.files.ca, &options, &actions).report();
-            assert!(report.text().ends_with("this answer is whole\n"), "{report:?}");
+            assert!(report.text().ends_with("this response is complete\n"), "{report:?}");
             assert_eq!(report.words()[1..], ["close_notify", "fin"], "{report:?}");
             ended(&site.session(), CLEAN);
         }

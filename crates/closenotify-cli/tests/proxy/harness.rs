@@ -5,6 +5,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
@@ -29,6 +30,8 @@ pub(crate) struct Proxy {
     pub(crate) files: PemFiles,
     pub(crate) lines: Receiver<String>,
     seen: Vec<String>,
+    said: Receiver<String>,
+    greeting: Vec<String>,
 }
 
 impl Proxy {
@@ -55,6 +58,17 @@ impl Proxy {
         if let Some(upstream) = upstream {
             command.arg("--cert").arg(&files.cert).arg("--key").arg(&files.key).args(["--upstream", upstream]);
         }
+        Self::spawn(command, authority, files)
+    }
+
+    /// With the settings of a file, whose certificate is one of `authority` and whose log is JSON.
+    pub(crate) fn configured(config: &Path, authority: Authority, files: PemFiles) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_closenotify"));
+        command.args(["proxy", "--config"]).arg(config);
+        Self::spawn(command, authority, files)
+    }
+
+    fn spawn(mut command: Command, authority: Authority, files: PemFiles) -> Self {
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it was built");
         let lines = read_lines(child.stderr.take().expect("stderr was asked to be a pipe"));
@@ -63,12 +77,34 @@ impl Proxy {
             let _ = child.kill();
             panic!("it does not say where it listens; stderr: {:?}", lines.iter().collect::<Vec<_>>());
         });
-        let (address, upstream) = first
+        let (address, rest) = first
             .strip_prefix("listening on ")
-            .and_then(|rest| rest.split_once(", upstream "))
-            .and_then(|(address, upstream)| Some((address.parse().ok()?, upstream.to_owned())))
-            .unwrap_or_else(|| panic!("two addresses were to come first, not {first:?}"));
-        Self { child, address, upstream, authority, files, lines, seen: Vec::new() }
+            .and_then(|rest| rest.split_once(", "))
+            .unwrap_or_else(|| panic!("an address was to come first, not {first:?}"));
+        let upstream = rest.strip_prefix("upstream ").unwrap_or_default().to_owned();
+        // A Unix socket has none.
+        let address = address.parse().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
+        Self { child, address, upstream, authority, files, lines, seen: Vec::new(), said, greeting: vec![first] }
+    }
+
+    /// The rest of the first line on stdout that begins so.
+    pub(crate) fn said(&mut self, beginning: &str) -> String {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            if let Some(found) = self.greeting.iter().find_map(|line| line.strip_prefix(beginning)) {
+                return found.to_owned();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = self.said.recv_timeout(left) else {
+                panic!("it does not say {beginning:?}, but {:?}", self.greeting)
+            };
+            self.greeting.push(line);
+        }
+    }
+
+    /// Where its admin listener is.
+    pub(crate) fn admin(&mut self) -> String {
+        self.said("admin on ")
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -176,7 +212,12 @@ enum Event {
     Session(Box<Session>),
     Draining,
     Aborting,
-    Drained { finished: u64, aborted: u64 },
+    Drained {
+        finished: u64,
+        aborted: u64,
+    },
+    #[serde(other)]
+    Other,
 }
 
 impl Event {
@@ -189,7 +230,7 @@ impl Event {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Session {
     pub(crate) session: u64,
-    pub(crate) upstream: Option<SocketAddr>,
+    pub(crate) upstream: Option<String>,
     pub(crate) phase: String,
     pub(crate) handshake: String,
     client_received: Option<String>,
@@ -262,7 +303,7 @@ impl<'a> Play<'a> {
         let client = python_tls_client(proxy.address, &proxy.files.ca, &client_options, self.client);
         let (client, backend) = (client.report(), backend.report());
         let session = proxy.session(1);
-        assert_eq!(session.upstream, Some(upstream));
+        assert_eq!(session.upstream, Some(upstream.to_string()));
         assert_eq!((session.phase.as_str(), session.handshake.as_str()), ("relay", "complete"));
         proxy.stop();
         Seen { client, backend, session }

@@ -119,6 +119,7 @@ impl Proxy {
     /// Nothing happens from here on, and so the process uses no time of any processor: at most one tick (10 ms) in 300 ms,
     /// of which a spinning thread would use thirty.
     fn stays_at_rest(&mut self) {
+        while self.lines.try_recv().is_ok() {}
         let before = self.cpu_ticks();
         assert_eq!(self.lines.recv_timeout(Duration::from_millis(300)), Err(RecvTimeoutError::Timeout));
         let used = self.cpu_ticks() - before;

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)] // an unwrap here is an assertion
 
+mod admin;
 mod bad_input;
 mod clients;
+mod config_file;
 mod fidelity;
 mod harness;
 mod incident;

@@ -2,8 +2,11 @@
 //!
 //! It counts by the meter of `pollcheck` and looks at nothing else: a relay that waits, however long, is not its concern.
 
-use super::{Leg, Relay, Report};
+use super::{Leg, Relay, Report, Side};
 use crate::config::SpinAction;
+use crate::events::SessionEndings;
+use crate::live::Sample;
+use crate::socket::Transport;
 use closenotify::Deadline;
 use pollcheck::meter::{Counts, Metered, Spin};
 use std::future::Future;
@@ -51,6 +54,28 @@ impl<'a, A: Leg, B: Leg> Guard<'a, A, B> {
     /// Ends the relay by an order of ours: the report then says so.
     pub(crate) fn stop(&mut self, why: Deadline) {
         self.relay.get_mut().stop(why);
+    }
+}
+
+impl<T: Transport> Guard<'_, Side<T>, Side<T>> {
+    /// What there is to see of the session now; the first leg is the client's.
+    pub(crate) fn sample(&self) -> Sample {
+        let (client, upstream) = self.relay.get_ref().legs();
+        let (report, counts) = (self.report(), self.counts());
+        Sample {
+            bytes_from_client: report.bytes_a_to_b,
+            bytes_from_upstream: report.bytes_b_to_a,
+            endings: SessionEndings {
+                client_received: client.received(),
+                client_sent: client.sent(),
+                upstream_received: upstream.received(),
+                upstream_sent: upstream.sent(),
+            },
+            unsent_to_client: client.unsent(),
+            unsent_to_upstream: upstream.unsent(),
+            polls: counts.polls,
+            wasted_polls: counts.wasted,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! A leg knows what an end means (complete or truncated); what follows from that is the relay's.
 
 use crate::config::TruncationPolicy;
+use crate::events::{Received, Sent};
 use crate::socket::Transport;
 use bytes::BytesMut;
 use closenotify::{Deadline, ReceivedEnding, SentEnding, TlsStream, TruncatedAt, io_kind_word};
@@ -88,7 +89,8 @@ impl<T: Transport> TlsLeg<T> {
         self.stream
     }
 
-    fn transport(&self) -> &T {
+    /// The transport, to look at.
+    pub(crate) fn transport(&self) -> &T {
         self.stream.get_ref().0.get_ref()
     }
 
@@ -188,6 +190,11 @@ impl<T: Transport> TcpLeg<T> {
         self.sent
     }
 
+    /// The transport, to look at.
+    pub(crate) fn transport(&self) -> &T {
+        self.io.get_ref()
+    }
+
     pub(crate) fn into_inner(self) -> T {
         self.io.into_inner()
     }
@@ -259,6 +266,24 @@ impl<T: Transport> Leg for TcpLeg<T> {
 pub(crate) enum Side<T> {
     Tls(Box<TlsLeg<T>>),
     Tcp(TcpLeg<T>),
+}
+
+impl<T: Transport> Side<T> {
+    /// How its peer's stream ended, if it has.
+    pub(crate) fn received(&self) -> Option<Received> {
+        match self {
+            Self::Tls(leg) => leg.received().cloned().map(Received::from),
+            Self::Tcp(leg) => leg.received().map(Received::from),
+        }
+    }
+
+    /// How the stream to its peer ended, if it has.
+    pub(crate) fn sent(&self) -> Option<Sent> {
+        match self {
+            Self::Tls(leg) => leg.sent().cloned().map(Sent::from),
+            Self::Tcp(leg) => leg.sent().map(Sent::from),
+        }
+    }
 }
 
 macro_rules! of_either {

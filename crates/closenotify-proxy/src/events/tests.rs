@@ -1,0 +1,268 @@
+//! The log as a whole: readers that stall, disks that fill, files that come and go. Nothing here may wait for any of them.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+
+use super::writer::{Out, Sink};
+use super::*;
+
+/// Long enough for any machine; never waited for in full by a test that passes.
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn listening(number: usize) -> Event {
+    Event::Listening { listener: format!("l{number}"), address: "x".repeat(1000) }
+}
+
+fn json(file: Option<&Path>) -> LogSettings {
+    LogSettings { format: LogFormat::Json, file: file.map(Into::into), skip: Vec::new() }
+}
+
+fn onto(file: File) -> Events {
+    let out = Box::new(writer::Descriptor::from(file));
+    Events::start(&json(None), Sink { out, path: None }).unwrap()
+}
+
+/// The events of a log, each line complete.
+fn words(log: impl Read) -> Vec<String> {
+    let word = |line: io::Result<String>| {
+        let line = line.unwrap();
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("half a line: {line}"));
+        value["event"].as_str().unwrap().to_owned()
+    };
+    BufReader::new(log).lines().map(word).collect()
+}
+
+#[test]
+fn a_reader_that_stalls_costs_lines_and_nothing_else() {
+    let (mut reader, writer) = io::pipe().unwrap();
+    let events = onto(File::from(std::os::fd::OwnedFd::from(writer)));
+    // Several times what the pipe and the queue hold.
+    let told = 12_000;
+    for number in 0..told {
+        events.tell(&listening(number));
+    }
+    let lost = events.lines().lost;
+    assert!(lost > 1000, "{lost}");
+    assert!(!events.flush(Duration::ZERO), "nobody reads");
+
+    let reading = thread::spawn(move || {
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).map(|_| all).unwrap()
+    });
+    assert!(events.flush(LIMIT));
+    events.tell(&Event::Drained { finished: 1, aborted: 0 });
+    assert!(events.flush(LIMIT));
+    drop(events);
+    let log = reading.join().unwrap();
+    let words = words(&*log);
+    assert_eq!(words.last().unwrap(), "drained");
+    assert_eq!(words.iter().filter(|word| *word == "listening").count() as u64, told as u64 - lost);
+    let reported: u64 = log
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
+        .filter(|line| line["event"] == "lines_lost")
+        .map(|line| line["lines"].as_u64().unwrap())
+        .sum();
+    assert_eq!(reported, lost);
+}
+
+#[test]
+fn a_pipe_that_does_not_block_loses_no_half_line() {
+    let (reader, writer) = io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    let events = onto(File::from(std::os::fd::OwnedFd::from(writer)));
+    for number in 0..1000 {
+        events.tell(&listening(number));
+    }
+    let reading = thread::spawn(move || words(reader));
+    assert!(events.flush(LIMIT));
+    drop(events);
+    assert_eq!(reading.join().unwrap().len(), 1000);
+}
+
+#[test]
+fn a_log_that_cannot_be_written_does_not_hold_up_the_end() {
+    for file in [File::options().write(true).open("/dev/full").unwrap(), {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        File::from(std::os::fd::OwnedFd::from(writer))
+    }] {
+        let events = onto(file);
+        events.tell(&listening(1));
+        // An hour, if it waited for the time to pass.
+        assert!(!events.flush(Duration::from_secs(3600)));
+        assert_eq!(events.lines(), LineCounts::default());
+    }
+}
+
+/// Takes bytes as the test says, and hands them on.
+struct Scripted {
+    /// How many bytes each write takes; an error for those that fail.
+    script: Receiver<io::Result<usize>>,
+    taken: Sender<Vec<u8>>,
+}
+
+impl Out for Scripted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A test that has ended takes all.
+        let take = self.script.recv().unwrap_or(Ok(usize::MAX))?.min(bytes.len());
+        let _ = self.taken.send(bytes[..take].to_vec());
+        Ok(take)
+    }
+
+    fn wait(&mut self, _: Duration) {}
+}
+
+#[test]
+fn a_disk_that_has_room_again_gets_the_rest_of_the_line() {
+    let (script, steps) = mpsc::channel();
+    let (taken, log) = mpsc::channel();
+    let sink = Sink { out: Box::new(Scripted { script: steps, taken }), path: None };
+    let events = Events::start(&json(None), sink).unwrap();
+    events.tell(&listening(1));
+    for step in [
+        Ok(10),
+        Err(io::ErrorKind::StorageFull.into()),
+        Err(io::ErrorKind::Interrupted.into()),
+        Err(io::ErrorKind::WouldBlock.into()),
+        Err(io::ErrorKind::StorageFull.into()),
+        Ok(0),
+        Ok(7),
+        Ok(usize::MAX),
+    ] {
+        script.send(step).unwrap();
+    }
+    let mut taken: Vec<Vec<u8>> = (0..2).map(|_| log.recv_timeout(LIMIT).unwrap()).collect();
+    assert_eq!(taken.iter().map(Vec::len).collect::<Vec<_>>(), [10, 0]);
+    drop(script);
+    events.tell(&Event::Drained { finished: 1, aborted: 0 });
+    assert!(events.flush(LIMIT));
+    drop(events);
+    taken.extend(log);
+    assert_eq!(words(&*taken.concat()), ["listening", "drained"]);
+}
+
+#[test]
+fn a_file_is_private_appended_to_and_never_glued() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let events = Events::open(&json(Some(&path))).unwrap();
+    events.tell(&listening(1));
+    assert!(events.flush(LIMIT));
+    drop(events);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777 & !0o640, 0);
+    // As a process that was killed in the middle of a write leaves it.
+    let mut before = fs::read_to_string(&path).unwrap();
+    before.truncate(before.len() - 5);
+    fs::write(&path, &before).unwrap();
+    let events = Events::open(&json(Some(&path))).unwrap();
+    events.tell(&listening(2));
+    assert!(events.flush(LIMIT));
+    let after = fs::read_to_string(&path).unwrap();
+    let rest = after.strip_prefix(&format!("{before}\n")).expect("it begins a line of its own");
+    assert_eq!(words(rest.as_bytes()), ["listening"]);
+}
+
+#[test]
+fn a_rotated_file_is_opened_anew_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, rotated) = (folder.path().join("log"), folder.path().join("log.1"));
+    let events = Events::open(&json(Some(&path))).unwrap();
+    events.tell(&listening(1));
+    assert!(events.flush(LIMIT));
+    fs::rename(&path, &rotated).unwrap();
+    events.reopen();
+    // The order is carried out before what is told after it.
+    events.tell(&Event::Drained { finished: 0, aborted: 0 });
+    wait_for(&events, 3);
+    assert_eq!(words(File::open(&rotated).unwrap()), ["listening"]);
+    let mut new = words(File::open(&path).unwrap());
+    new.sort();
+    assert_eq!(new, ["drained", "log_reopened"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_anew_leaves_the_old_one_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let events = Events::open(&json(Some(&path))).unwrap();
+    events.tell(&listening(1));
+    assert!(events.flush(LIMIT));
+    let old = folder.path().join("old");
+    fs::rename(&path, &old).unwrap();
+    fs::create_dir(&path).unwrap();
+    events.reopen();
+    wait_for(&events, 2);
+    assert_eq!(words(File::open(&old).unwrap()), ["listening", "log_reopen_failed"]);
+}
+
+/// Waits until so many lines are written.
+fn wait_for(events: &Events, lines: u64) {
+    let start = Instant::now();
+    while events.lines().written < lines {
+        assert!(start.elapsed() < LIMIT, "{:?}", events.lines());
+        events.flush(LIMIT);
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_is_an_error_that_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    for (path, what) in [
+        (folder.path().join("no/such/log"), "; create its directory, or change [log] file"),
+        (folder.path().to_owned(), "; [log] file names a file, not a directory"),
+        (pipe, "; it is a named pipe that nobody reads: start its reader first"),
+    ] {
+        let error = Events::open(&json(Some(&path))).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot open the log file {}: ", path.display())), "{error}");
+        assert!(error.ends_with(what), "{error}");
+    }
+}
+
+#[test]
+fn skipped_results_get_no_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let settings = LogSettings { skip: vec![SessionResult::Refused], ..json(Some(&path)) };
+    let events = Events::open(&settings).unwrap();
+    let mut entry = Entry::new(1, "web".into(), "127.0.0.1:5".into());
+    events.session(&entry);
+    entry.phase = Phase::Relay;
+    events.session(&entry);
+    assert!(events.flush(LIMIT));
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn operations_says_what_to_do_about_each_word() {
+    let page = include_str!("../../../../docs/operations.md");
+    let results = SessionResult::ALL.map(|result| result.word().to_owned());
+    let events = event_tests::one_of_each().into_iter().map(|event| event.word().to_owned());
+    let endings = [
+        "close_notify",
+        "truncated_boundary",
+        "truncated_inside_record",
+        "reset",
+        "alert_NAME",
+        "violation",
+        "timed_out_WHICH",
+        "failed_KIND",
+        "abandoned",
+        "aborted",
+        "fin",
+        "not_tls",
+        "not_tls_plain_http",
+        "hello_too_long",
+    ];
+    for word in results.into_iter().chain(events).chain(endings.map(str::to_owned)) {
+        let row = |line: &str| line.starts_with('|') && line.contains(&format!("`{word}`"));
+        assert!(page.lines().any(row), "docs/operations.md does not say what to do about {word}");
+    }
+}

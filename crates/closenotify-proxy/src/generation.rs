@@ -1,0 +1,292 @@
+//! Settings at work: the listeners and upstreams that they describe, with what their files hold, and how a reload gets from one
+//! to the next.
+//!
+//! Everything that can fail is done before anything changes: a reload is complete, or it did not happen. Sessions keep what they
+//! began with.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::config::{CertificateSource, Config, ListenerSettings, ProxyProtocol, RouteTarget, UpstreamSettings};
+use crate::events::Event;
+use crate::listener::{Listener, Slot};
+use crate::telemetry::Telemetry;
+use crate::tls::{CertificateFacts, Change, ListenerTls, ReloadReport, TlsError, UpstreamTlsState};
+use crate::upstream::{Network, Upstream};
+
+/// The listeners and upstreams of one configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Generation {
+    pub(crate) config: Config,
+    pub(crate) listeners: BTreeMap<String, Arc<Slot<Listener>>>,
+    upstreams: BTreeMap<String, Served>,
+}
+
+/// An upstream that sessions go to.
+#[derive(Clone, Debug)]
+struct Served {
+    settings: Arc<UpstreamSettings>,
+    slot: Arc<Slot<Upstream>>,
+    tls: Option<Arc<UpstreamTlsState>>,
+}
+
+impl Served {
+    fn load(
+        settings: &Arc<UpstreamSettings>,
+        handshake: Duration,
+        network: &Network,
+        now: SystemTime,
+    ) -> Result<Self, TlsError> {
+        let tls =
+            settings.tls.as_ref().map(|tls| UpstreamTlsState::load(tls, handshake, now)).transpose()?.map(Arc::new);
+        let upstream = Upstream::new(settings, connector(tls.as_deref()), network);
+        upstream.begin_lookups();
+        Ok(Self { settings: Arc::clone(settings), slot: Arc::new(Slot::new(upstream)), tls })
+    }
+}
+
+/// A reload that can no longer fail.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    config: Config,
+    /// TLS of listeners that have none of an earlier generation.
+    tls: BTreeMap<String, Arc<ListenerTls>>,
+    upstreams: BTreeMap<String, Served>,
+}
+
+impl Prepared {
+    /// The settings.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+}
+
+/// What a reload changed.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) added: Vec<String>,
+    pub(crate) removed: Vec<String>,
+    pub(crate) changed: Vec<String>,
+}
+
+impl Generation {
+    /// Loads everything that the settings name.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] for the first file that cannot be used.
+    pub(crate) fn load(config: Config, telemetry: &Telemetry, network: &Network) -> Result<Self, TlsError> {
+        let empty = Self {
+            config: Config { listeners: Vec::new(), ..config.clone() },
+            listeners: BTreeMap::new(),
+            upstreams: BTreeMap::new(),
+        };
+        let prepared = empty.prepare(config, network)?;
+        let mut generation = empty;
+        let _all_added = generation.apply(prepared, telemetry);
+        Ok(generation)
+    }
+
+    /// Loads what is new in other settings. Nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] for the first file that cannot be used.
+    pub(crate) fn prepare(&self, config: Config, network: &Network) -> Result<Prepared, TlsError> {
+        let now = SystemTime::now();
+        let mut tls = BTreeMap::new();
+        for settings in &config.listeners {
+            let old = self.listeners.get(&settings.name).and_then(|slot| slot.get().tls.clone());
+            if old.is_none() && terminates(settings) {
+                let loaded = ListenerTls::load(&settings.tls, settings.timeouts.handshake, now)?;
+                tls.insert(settings.name.clone(), Arc::new(loaded));
+            }
+        }
+        let mut upstreams = BTreeMap::new();
+        for (name, settings) in &config.upstreams {
+            let kept = self.upstreams.get(name).filter(|old| old.settings.tls.is_some() == settings.tls.is_some());
+            let served = match kept {
+                Some(old) => Served { settings: Arc::clone(settings), ..old.clone() },
+                None => Served::load(settings, UPSTREAM_HANDSHAKE, network, now)?,
+            };
+            upstreams.insert(name.clone(), served);
+        }
+        Ok(Prepared { config, tls, upstreams })
+    }
+
+    /// Makes the other settings those of the next sessions.
+    pub(crate) fn apply(&mut self, prepared: Prepared, telemetry: &Telemetry) -> Changes {
+        let Prepared { config, mut tls, upstreams } = prepared;
+        let now = SystemTime::now();
+        for (name, served) in &upstreams {
+            let Some(old) = self.upstreams.get(name).filter(|old| Arc::ptr_eq(&old.slot, &served.slot)) else {
+                continue;
+            };
+            let report = match (&served.tls, &served.settings.tls) {
+                (Some(state), Some(settings)) => state.reload(settings, now),
+                _ => ReloadReport::default(),
+            };
+            rejected(&report, telemetry);
+            if *old.settings != *served.settings || !report.changed.is_empty() {
+                served.reconfigure();
+            }
+        }
+        let mut changes = Changes::default();
+        let mut listeners = BTreeMap::new();
+        for settings in &config.listeners {
+            let name = &settings.name;
+            let metrics = telemetry.listener(name);
+            let old = self.listeners.remove(name);
+            let tls = tls.remove(name).or_else(|| {
+                let tls = old.as_ref()?.get().tls.clone().filter(|_| terminates(settings))?;
+                let report = tls.reload(&settings.tls, now);
+                reloaded(name, &tls, &report, telemetry);
+                Some(tls)
+            });
+            if let Some(tls) = &tls {
+                show(name, &tls.certificates(), telemetry);
+            }
+            let lead = |name: &str| -> (Arc<Slot<Upstream>>, Option<ProxyProtocol>) {
+                let served = &upstreams[name];
+                (Arc::clone(&served.slot), served.settings.send_proxy_protocol)
+            };
+            let listener = Listener::new(Arc::clone(settings), tls, metrics, lead);
+            let slot = match old {
+                None => {
+                    changes.added.push(name.clone());
+                    Arc::new(Slot::new(listener))
+                }
+                Some(slot) => {
+                    if *slot.get().settings != *listener.settings {
+                        changes.changed.push(name.clone());
+                    }
+                    slot.set(listener);
+                    slot
+                }
+            };
+            listeners.insert(name.clone(), slot);
+        }
+        changes.removed = self.listeners.keys().cloned().collect();
+        self.listeners = listeners;
+        self.upstreams = upstreams;
+        self.config = config;
+        let addresses = |served: &Served| -> Vec<(String, String)> {
+            let name = &served.settings.name;
+            served.settings.addresses.iter().map(|address| (name.clone(), address.to_string())).collect()
+        };
+        telemetry.set_upstreams(&self.upstreams.values().flat_map(addresses).collect::<Vec<_>>());
+        telemetry.watch_upstreams(
+            self.upstreams.iter().map(|(name, served)| (name.clone(), Arc::clone(&served.slot))).collect(),
+        );
+        changes
+    }
+
+    /// Reads the files anew that have changed on disk.
+    pub(crate) fn refresh(&self, telemetry: &Telemetry) {
+        let now = SystemTime::now();
+        for (name, slot) in &self.listeners {
+            let listener = slot.get();
+            if let Some(tls) = listener.tls.as_ref().filter(|tls| tls.files_changed()) {
+                let report = tls.reload(&listener.settings.tls, now);
+                reloaded(name, tls, &report, telemetry);
+                show(name, &tls.certificates(), telemetry);
+            }
+        }
+        for served in self.upstreams.values() {
+            let (Some(state), Some(settings)) = (&served.tls, &served.settings.tls) else { continue };
+            if state.files_changed() {
+                let report = state.reload(settings, now);
+                rejected(&report, telemetry);
+                if !report.changed.is_empty() {
+                    served.reconfigure();
+                }
+            }
+        }
+    }
+
+    /// Reports certificates that have few days left.
+    pub(crate) fn warn_of_expiry(&self, telemetry: &Telemetry) {
+        let now = SystemTime::now();
+        for slot in self.listeners.values() {
+            let listener = slot.get();
+            // One made up in memory lives as long as the process.
+            if listener.settings.tls.certificates == CertificateSource::SelfSigned {
+                continue;
+            }
+            for certificate in listener.tls.iter().flat_map(|tls| tls.certificates()) {
+                let days = days_left(certificate.not_after, now);
+                if days < EXPIRES_SOON {
+                    telemetry.tell(&Event::CertificateExpiresSoon { path: certificate.path, days });
+                }
+            }
+        }
+    }
+}
+
+impl Served {
+    fn reconfigure(&self) {
+        let upstream = self.slot.get().reconfigured(&self.settings, connector(self.tls.as_deref()));
+        upstream.begin_lookups();
+        self.slot.set(upstream);
+    }
+}
+
+/// Whether some route of a listener ends TLS here.
+fn terminates(settings: &ListenerSettings) -> bool {
+    settings.routes.iter().any(|route| matches!(route.target, RouteTarget::Terminate(_)))
+}
+
+fn connector(
+    tls: Option<&UpstreamTlsState>,
+) -> Option<(closenotify::TlsConnector, rustls_pki_types::ServerName<'static>)> {
+    tls.map(|tls| {
+        let (connector, name) = tls.connector();
+        ((*connector).clone(), name)
+    })
+}
+
+/// Reports what a reload of a listener's files did.
+fn reloaded(name: &str, tls: &ListenerTls, report: &ReloadReport, telemetry: &Telemetry) {
+    let certificates = |change: &Change| {
+        matches!(
+            change,
+            Change::CertificateAdded(_)
+                | Change::CertificateReplaced(_)
+                | Change::CertificateRemoved(_)
+                | Change::CertificateOrder(_)
+        )
+    };
+    if report.changed.iter().any(certificates) {
+        let certificates = tls.certificates().len();
+        telemetry.tell(&Event::CertificatesReloaded { listener: name.to_owned(), certificates });
+    }
+    rejected(report, telemetry);
+}
+
+fn rejected(report: &ReloadReport, telemetry: &Telemetry) {
+    for error in &report.rejected {
+        let path = error.path().map(PathBuf::from).unwrap_or_default();
+        telemetry.tell(&Event::CertificateRejected { path, reason: error.to_string() });
+    }
+}
+
+fn show(name: &str, certificates: &[CertificateFacts], telemetry: &Telemetry) {
+    let all = certificates.iter().map(|certificate| (certificate.path.clone(), certificate.not_after)).collect();
+    telemetry.set_certificates(name, all);
+}
+
+fn days_left(until: SystemTime, now: SystemTime) -> i64 {
+    let days = |duration: Duration| i64::try_from(duration.as_secs() / (24 * 60 * 60)).unwrap_or(i64::MAX);
+    match until.duration_since(now) {
+        Ok(left) => days(left),
+        Err(past) => -days(past.duration()) - 1,
+    }
+}
+
+/// The connect timeout of the listener bounds it; this only keeps it from being without a bound.
+const UPSTREAM_HANDSHAKE: Duration = Duration::from_secs(60);
+
+/// In days.
+const EXPIRES_SOON: i64 = 14;

@@ -1,0 +1,1 @@
+//! The proxy in a process of its own tests.
