@@ -166,17 +166,18 @@ impl Session<'_> {
         let shared = self.shared;
         let admitted = tokio::select! {
             biased;
-            admitted = self.admit(client, peer) => admitted,
+            // Boxed, as are the other stages: a session that relays does not hold the room that they took.
+            admitted = Box::pin(self.admit(client, peer)) => admitted,
             () = shared.abort.aborting() => Err(Refused::Aborted),
         };
         self.entry.handshake_ms = millis(self.started.elapsed());
         let admitted = match admitted {
             Ok(admitted) => admitted,
-            Err(refused) => return self.refuse(refused).await,
+            Err(refused) => return Box::pin(self.refuse(refused)).await,
         };
         self.entry.phase = Phase::Connect;
         self.live.set_phase(Phase::Connect);
-        let Some((admitted, connected)) = self.connect(admitted).await else { return };
+        let Some((admitted, connected)) = Box::pin(self.connect(admitted)).await else { return };
         self.entry.phase = Phase::Relay;
         self.live.set_phase(Phase::Relay);
         self.relay(admitted, connected).await;
@@ -429,8 +430,8 @@ impl Session<'_> {
         // The two wait for different peers: neither keeps the other waiting.
         let left = |sending, to_it| Left { sending, gone: to_it == Some(Outcome::SinkGone) };
         let (client, upstream) = tokio::join!(
-            ends.end(side, left(report.sending[0], report.b_to_a)),
-            ends.end(upstream, left(report.sending[1], report.a_to_b)),
+            Box::pin(ends.end(side, left(report.sending[0], report.b_to_a))),
+            Box::pin(ends.end(upstream, left(report.sending[1], report.a_to_b))),
         );
         entry.discarded_bytes = client.discarded;
         entry.trailing_bytes = client.trailing;
@@ -535,8 +536,27 @@ fn millis(duration: Duration) -> f64 {
 /// The fatal alert, as a record of TLS 1.2.
 const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
 
+/// What a session that waits costs beside its streams, in bytes; a test compares.
+#[cfg(test)]
+const FUTURE_MAX: usize = 3584;
+
 /// How much is read of a client that has left while its upstream is being reached, in bytes.
 const REST_MAX: usize = 64 * 1024;
 
 /// How long, and over how many bytes, a connection whose handshake was refused is kept so that the alert arrives.
 const REFUSED: Linger = Linger { idle: Duration::from_secs(2), time: Duration::from_secs(2), bytes: 256 * 1024 };
+
+#[cfg(test)]
+mod size {
+    use super::*;
+
+    fn of<F>(_: fn(Arc<Shared>, Arc<Listener>, Socket, Option<SocketAddr>, Option<Place>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_session_takes_little_room_while_it_relays() {
+        let size = of(serve);
+        assert!(size <= FUTURE_MAX, "{size} bytes");
+    }
+}
