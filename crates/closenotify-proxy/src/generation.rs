@@ -4,7 +4,7 @@
 //! Everything that can fail is done before anything changes: a reload is complete, or it did not happen. Sessions keep what they
 //! began with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -68,6 +68,7 @@ impl Prepared {
 pub(crate) struct Changes {
     pub(crate) added: Vec<String>,
     pub(crate) removed: Vec<String>,
+    /// Listeners by name, everything else by its place in the settings.
     pub(crate) changed: Vec<String>,
 }
 
@@ -98,17 +99,28 @@ impl Generation {
         let now = SystemTime::now();
         let mut tls = BTreeMap::new();
         for settings in &config.listeners {
-            let old = self.listeners.get(&settings.name).and_then(|slot| slot.get().tls.clone());
-            if old.is_none() && terminates(settings) {
+            let old = self.listeners.get(&settings.name).map(|slot| slot.get());
+            let kept = old.as_ref().is_some_and(|old| old.tls.is_some());
+            // Other settings are good as a whole or not at all. Files that changed under the same settings are another matter:
+            // there the last good ones stay.
+            let same = old.as_ref().is_some_and(|old| old.settings.tls == settings.tls);
+            if terminates(settings) && !(kept && same) {
                 let loaded = ListenerTls::load(&settings.tls, settings.timeouts.handshake, now)?;
-                tls.insert(settings.name.clone(), Arc::new(loaded));
+                if !kept {
+                    tls.insert(settings.name.clone(), Arc::new(loaded));
+                }
             }
         }
         let mut upstreams = BTreeMap::new();
         for (name, settings) in &config.upstreams {
             let kept = self.upstreams.get(name).filter(|old| old.settings.tls.is_some() == settings.tls.is_some());
             let served = match kept {
-                Some(old) => Served { settings: Arc::clone(settings), ..old.clone() },
+                Some(old) => {
+                    if let Some(tls) = settings.tls.as_ref().filter(|tls| old.settings.tls.as_ref() != Some(*tls)) {
+                        let _good = UpstreamTlsState::load(tls, UPSTREAM_HANDSHAKE, now)?;
+                    }
+                    Served { settings: Arc::clone(settings), ..old.clone() }
+                }
                 None => Served::load(settings, UPSTREAM_HANDSHAKE, network, now)?,
             };
             upstreams.insert(name.clone(), served);
@@ -134,6 +146,7 @@ impl Generation {
             }
         }
         let mut changes = Changes::default();
+        changes.changed.extend(self.changed_elsewhere(&config));
         let mut listeners = BTreeMap::new();
         for settings in &config.listeners {
             let name = &settings.name;
@@ -181,6 +194,21 @@ impl Generation {
             self.upstreams.iter().map(|(name, served)| (name.clone(), Arc::clone(&served.slot))).collect(),
         );
         changes
+    }
+
+    /// What other settings change beside the listeners.
+    fn changed_elsewhere(&self, new: &Config) -> Vec<String> {
+        let old = &self.config;
+        let names = old.upstreams.keys().chain(new.upstreams.keys()).collect::<BTreeSet<_>>();
+        let differs = |name: &&&String| old.upstreams.get(**name) != new.upstreams.get(**name);
+        let upstreams = names.iter().filter(differs).map(|name| format!("upstream.{name}"));
+        let others = [
+            ("log", old.log != new.log),
+            ("limits", old.limits != new.limits),
+            ("process", old.process != new.process),
+        ];
+        let others = others.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned());
+        upstreams.chain(others).collect()
     }
 
     /// Reads the files anew that have changed on disk.

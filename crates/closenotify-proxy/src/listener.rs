@@ -50,14 +50,6 @@ impl Listener {
         Self { settings, tls, metrics, destinations }
     }
 
-    /// The destination of every client, if there is only one and TLS ends here: then the client's name decides nothing.
-    pub(crate) fn only_destination(&self) -> Option<&Arc<Destination>> {
-        match (&*self.settings.routes, &*self.destinations) {
-            ([route], [destination]) if route.sni.is_empty() && !destination.passthrough => Some(destination),
-            _ => None,
-        }
-    }
-
     /// Whether some upstream is sent a PROXY header.
     pub(crate) fn sends_headers(&self) -> bool {
         self.destinations.iter().any(|destination| destination.proxy_protocol.is_some())

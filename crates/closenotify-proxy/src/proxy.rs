@@ -9,7 +9,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::future::pending;
+use std::mem::take;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -181,6 +183,8 @@ impl Proxy {
             takeover: None,
             files,
         };
+        // Everything that can fail comes before the first connection is accepted, or the predecessor lets go.
+        proxy.prepare_takeover(handover.is_some()).map_err(StartError::takeover)?;
         proxy.tell_start(limit);
         if let Some(socket) = admin_socket {
             proxy.serve_admin(socket).map_err(StartError::Internal)?;
@@ -258,11 +262,17 @@ impl Proxy {
                 prepared = joined(&mut preparing) => {
                     preparing = None;
                     let prepared = prepared.unwrap_or_else(|panicked| Err(panicked.to_string()));
-                    if let Err(error) = self.reload(prepared).await {
-                        self.telemetry.tell(&Event::ReloadFailed { error });
+                    let mut status = self.status();
+                    match self.reload(prepared, orders).await {
+                        Ok(None) => {}
+                        Ok(Some(why)) => return why,
+                        Err(error) => {
+                            status = format!("{status}; the last reload failed: {error}");
+                            self.telemetry.tell(&Event::ReloadFailed { error });
+                        }
                     }
-                    let _ = self.notify.ready(&self.status());
-                    if std::mem::take(&mut again) {
+                    let _ = self.notify.ready(&status);
+                    if take(&mut again) {
                         preparing = Some(self.prepare(&load));
                     }
                 }
@@ -286,8 +296,13 @@ impl Proxy {
         spawn_blocking(move || generation.prepare(load()?, &network).map_err(|error| error.to_string()))
     }
 
-    /// Makes other settings those of the next sessions. Without an error all of it has happened, with one nothing.
-    async fn reload(&mut self, prepared: Result<Prepared, String>) -> Result<(), String> {
+    /// Makes other settings those of the next sessions. Without an error all of it has happened, with one nothing. An order to
+    /// drain or to abort that comes meanwhile is returned, and nothing has happened.
+    async fn reload(
+        &mut self,
+        prepared: Result<Prepared, String>,
+        orders: &mut UnboundedReceiver<Order>,
+    ) -> Result<Option<Why>, String> {
         let prepared = prepared?;
         let (old, new) = (&self.generation.config.process, &prepared.config().process);
         for (name, differs) in [
@@ -311,29 +326,46 @@ impl Proxy {
 
         let (mut accepts, mut pool) = (BTreeMap::new(), Pool::default());
         let mut running = Vec::new();
-        for Open { listening, accepting } in std::mem::take(&mut self.sockets().open) {
+        for Open { listening, accepting } in take(&mut self.sockets().open) {
             accepts.insert(listening.local().clone(), accepting);
             running.push(listening);
         }
         pool.add_running(running);
         let wanted = wanted(prepared.config());
-        let opened = timeout(OPEN, listen::open(&wanted, self.workers.count(), &mut pool)).await;
-        let opened = match opened {
-            Ok(Ok(opened)) => Ok(opened),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_late) => Err(format!("a name in `listen` was not resolved within {OPEN:?}")),
+        let opened = {
+            let mut opening = pin!(timeout(OPEN, listen::open(&wanted, self.workers.count(), &mut pool)));
+            loop {
+                tokio::select! {
+                    biased;
+                    opened = &mut opening => break match opened {
+                        Ok(Ok(opened)) => Ok(opened),
+                        Ok(Err(error)) => Err(Unopened::Error(error.to_string())),
+                        Err(_late) => Err(Unopened::Error(format!("a name in `listen` was not resolved within {OPEN:?}"))),
+                    },
+                    Some(order) = orders.recv() => match order {
+                        Order::Drain(signal) => break Err(Unopened::Order(Why::Drain(signal))),
+                        Order::Abort(signal) => break Err(Unopened::Order(Why::Abort(signal))),
+                        Order::ReopenLog => self.telemetry.events().reopen(),
+                        // The settings are as new as they were a moment ago.
+                        Order::Reload => {}
+                    },
+                }
+            }
         };
         // Nothing in it is from the service manager.
         let rest = pool.into_rest().unwrap_or_default();
         let opened = match opened {
             Ok(opened) => opened,
-            Err(error) => {
+            Err(unopened) => {
                 let back = |listening: Listening| {
                     let accepting = accepts.remove(listening.local())?;
                     Some(Open { listening, accepting })
                 };
                 self.sockets().open = rest.into_iter().filter_map(back).collect();
-                return Err(error);
+                return match unopened {
+                    Unopened::Error(error) => Err(error),
+                    Unopened::Order(why) => Ok(Some(why)),
+                };
             }
         };
 
@@ -361,17 +393,15 @@ impl Proxy {
             }
         }
         for listening in rest {
-            let Some(accepting) = accepts.remove(listening.local()) else { continue };
-            accepting.stop.drain();
-            // Until the workers have stopped, what waits in the queue must not lose its socket.
-            tokio::spawn(async move {
-                accepting.running.wait().await;
-                drop(listening);
-            });
+            if let Some(accepting) = accepts.remove(listening.local()) {
+                accepting.stop.drain();
+            }
+            // The workers have the last descriptors now: each closes its socket when it has accepted what waited there.
+            drop(listening);
         }
         let Changes { added, removed, changed } = changes;
         self.telemetry.tell(&Event::Reloaded { added, removed, changed });
-        failed.map_or(Ok(()), Err)
+        failed.map_or(Ok(None), Err)
     }
 
     async fn drain(mut self, why: Why, mut orders: UnboundedReceiver<Order>) -> Drained {
@@ -387,16 +417,17 @@ impl Proxy {
         let deadline = Instant::now() + drain;
         // Ordered first, logged second.
         self.tell_drain(why, drain);
-        // When the workers have stopped, all that had connected before is accepted, and the number of sessions is final.
-        let open = std::mem::take(&mut self.sockets().open);
-        for open in &open {
-            open.accepting.running.wait().await;
-        }
-        // From here on connecting is refused.
-        drop(open);
-        self.shared.sessions.close();
+        // Without our descriptors each worker closes its sockets when it has accepted what waited there.
+        let accepting: Vec<_> = take(&mut self.sockets().open).into_iter().map(|open| open.accepting).collect();
         let sessions = self.shared.sessions.clone();
-        let mut done = pin!(sessions.wait());
+        let mut done = pin!(async {
+            for accepting in &accepting {
+                accepting.running.wait().await;
+            }
+            // From here on connecting is refused, and the number of sessions is final.
+            sessions.close();
+            sessions.wait().await;
+        });
         let mut ordered = true;
         let mut status = interval(STATUS);
         loop {
@@ -407,14 +438,14 @@ impl Proxy {
                     let _ = self.notify.status(&format!("draining: {} sessions left", self.shared.sessions.len()));
                 }
                 order = orders.recv(), if ordered => match order {
-                    // A second order of either kind.
-                    Some(Order::Drain(signal) | Order::Abort(signal)) if !aborting => {
+                    Some(Order::Abort(signal)) if !aborting => {
                         self.aborter.abort();
                         aborting = true;
                         self.telemetry.tell(&Event::Aborting { signal: signal.to_owned() });
                     }
                     Some(Order::ReopenLog) => self.telemetry.events().reopen(),
-                    Some(_) => {}
+                    // It drains already: for an earlier order, or for a successor.
+                    Some(Order::Drain(_) | Order::Abort(_) | Order::Reload) => {}
                     None => ordered = false,
                 },
                 () = sleep_until(deadline), if !aborting => {
@@ -491,10 +522,29 @@ impl Proxy {
             let Sockets { open, admin } = &mut *sockets;
             open.iter_mut().map(|open| &mut open.listening).chain(admin).for_each(Listening::own_file);
         }
-        if let Some(path) = &self.generation.config.process.takeover {
-            let socket = TakeoverSocket::bind(path)?;
+        let Some(path) = &self.generation.config.process.takeover else { return Ok(()) };
+        if self.takeover.is_none() {
+            match TakeoverSocket::bind(path) {
+                Ok(socket) => self.takeover = Some(socket),
+                // The predecessor is gone: without a socket for a successor this process is still the one that serves.
+                Err(error) => self.telemetry.tell(&Event::TakeoverFailed { reason: error.to_string() }),
+            }
+        }
+        if self.takeover.is_some() {
             self.telemetry.tell(&Event::TakeoverOffered { path: path.clone() });
-            self.takeover = Some(socket);
+        }
+        Ok(())
+    }
+
+    /// Binds the takeover socket; beside a predecessor, whose the path is, only tries whether it could.
+    fn prepare_takeover(&mut self, has_predecessor: bool) -> Result<(), TakeoverError> {
+        let Some(path) = &self.generation.config.process.takeover else { return Ok(()) };
+        if has_predecessor {
+            let mut beside = path.clone().into_os_string();
+            beside.push(format!(".{}", std::process::id()));
+            drop(TakeoverSocket::bind(Path::new(&beside))?);
+        } else {
+            self.takeover = Some(TakeoverSocket::bind(path)?);
         }
         Ok(())
     }
@@ -565,6 +615,12 @@ fn session_limit(config: &Config, files: Option<u64>, workers: NonZeroUsize) -> 
     let admin = if config.admin.is_some() { count(CONNECTIONS_MAX) } else { 0 };
     let fixed = descriptors::fixed(count(sockets), count(workers.get()), admin);
     descriptors::session_limit(files, config.limits.sessions, fixed).map_err(StartError::files)
+}
+
+/// Why a reload has opened no address.
+enum Unopened {
+    Error(String),
+    Order(Why),
 }
 
 /// What a task has returned; never, where there is none.

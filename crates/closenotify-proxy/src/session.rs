@@ -200,9 +200,10 @@ impl Session<'_> {
                 HeaderError::TimedOut => Refused::Late,
                 error => Refused::Before(error.word().into(), error.to_string()),
             })?;
+            self.entry.proxied_by = Some(self.entry.client.clone());
             if header.addresses != Addresses::Unknown {
                 let shown = header.addresses.to_string();
-                self.entry.proxied_by = Some(std::mem::replace(&mut self.entry.client, shown.clone()));
+                self.entry.client.clone_from(&shown);
                 self.live.set_client(shown);
                 addresses = header.addresses;
             }
@@ -220,36 +221,26 @@ impl Session<'_> {
         };
         self.place = place;
         let left = deadline.saturating_duration_since(Instant::now());
-        let io = Metered::new(client);
-        let (accept, destination) = match (self.listener.only_destination(), &self.listener.tls) {
-            (Some(destination), Some(tls)) => {
-                let acceptor = (*tls.acceptor()).clone().handshake_timeout(left);
-                (acceptor.accept(io), Arc::clone(destination))
-            }
-            _ => {
-                let start = self.hello(io, left).await?;
-                let name = start.client_hello().server_name().map(str::to_owned);
-                let Some(destination) = self.listener.route(name.as_deref()) else {
-                    return Err(no_route(start, name).await);
-                };
-                let destination = Arc::clone(destination);
-                if destination.passthrough {
-                    self.entry.handshake = "passthrough".into();
-                    self.entry.sni.clone_from(&name);
-                    self.live.set_sni(name);
-                    let (io, read) = start.into_io();
-                    let side = Side::Tcp(TcpLeg::new(io.into_inner()));
-                    let facts = ClientFacts { server_name: self.entry.sni.as_deref(), ..ClientFacts::default() };
-                    let header = header(&destination, &addresses, &facts);
-                    return Ok(Admitted { side, destination, read: BytesMut::from(&*read), header });
-                }
-                let tls = self.listener.tls.as_ref().expect("a listener that terminates TLS has certificates");
-                (start.into_stream((*tls.acceptor()).clone()), destination)
-            }
+        let start = self.hello(Metered::new(client), left).await?;
+        let name = start.client_hello().server_name().map(str::to_owned);
+        self.entry.sni.clone_from(&name);
+        self.live.set_sni(name.clone());
+        let Some(destination) = self.listener.route(name.as_deref()).cloned() else {
+            return Err(no_route(start, name));
         };
+        self.entry.upstream_name = Some(Arc::clone(&destination.name));
+        if destination.passthrough {
+            self.entry.handshake = "passthrough".into();
+            let (io, read) = start.into_io();
+            let side = Side::Tcp(TcpLeg::new(io.into_inner()));
+            let facts = ClientFacts { server_name: name.as_deref(), ..ClientFacts::default() };
+            let header = header(&destination, &addresses, &facts);
+            return Ok(Admitted { side, destination, read: BytesMut::from(&*read), header });
+        }
+        let tls = self.listener.tls.as_ref().expect("a listener that terminates TLS has certificates");
+        let accept = start.into_stream((*tls.acceptor()).clone());
         let stream = accept.into_fallible().await.map_err(|(error, io)| failed(&error, Some(io.into_inner())))?;
         self.entry.facts(stream.facts());
-        self.live.set_sni(self.entry.sni.clone());
         self.identify(stream.facts())?;
         let header = header(&destination, &addresses, &ClientFacts::of(stream.facts()));
         let side = Side::Tls(Box::new(TlsLeg::new(stream, settings.truncation)));
@@ -325,7 +316,6 @@ impl Session<'_> {
 
     /// Connects to the upstream. `None`: the session is over.
     async fn connect(&mut self, mut admitted: Admitted) -> Option<(Admitted, Connected)> {
-        self.entry.upstream_name = Some(Arc::clone(&admitted.destination.name));
         let upstream = admitted.destination.upstream.get();
         let header = admitted.header.take();
         let within = self.listener.settings.timeouts.connect;
@@ -373,6 +363,8 @@ impl Session<'_> {
             Err(error) => {
                 self.entry.ended_first = Some(EndedFirst::Upstream);
                 self.not_reached(&error);
+                // Its end may be there by now.
+                let _ = rest(&mut admitted.side, &mut admitted.read).await;
                 self.entry.endings.client_received = Some(admitted.side.not_received(None));
                 self.entry.endings.client_sent = Some(admitted.side.not_sent(None));
                 None
@@ -425,8 +417,12 @@ impl Session<'_> {
                 "the proxy spun: {wasted} polls achieved nothing within {within:.0?}; please report it"
             ));
         }
-        let ends =
-            Ends { abort: &self.shared.abort, stopped: report.timed_out, half_close: settings.timeouts.half_close };
+        let ends = Ends {
+            abort: &self.shared.abort,
+            stopped: report.timed_out,
+            half_close: settings.timeouts.half_close,
+            until: limits.until,
+        };
         // The two wait for different peers: neither keeps the other waiting.
         let left = |sending, to_it| Left { sending, gone: to_it == Some(Outcome::SinkGone) };
         let (client, upstream) = tokio::join!(
@@ -482,7 +478,7 @@ impl Session<'_> {
 }
 
 /// The client asked for a name that no route has: it is told so, by the alert `unrecognized_name` (RFC 6066 section 3).
-async fn no_route(start: StartHandshake<Metered<Socket>>, name: Option<String>) -> Refused {
+fn no_route(start: StartHandshake<Metered<Socket>>, name: Option<String>) -> Refused {
     let (io, _read) = start.into_io();
     let client = io.into_inner();
     let _ = client.try_write(UNRECOGNIZED_NAME);

@@ -1,30 +1,33 @@
-//! Ends a plain connection so that nothing complete is destroyed: waits until the peer's kernel has everything, reading and
-//! discarding meanwhile, and only then closes or resets.
+//! Waits at the end of a connection, so that nothing complete is destroyed: until the peer's kernel has everything, reading and
+//! discarding meanwhile.
 //!
 //! A kernel discards what it has not delivered when it resets, and it resets by itself when a connection is closed over bytes
 //! that nobody read (RFC 9293 section 3.10.4). Writability proves nothing: after FIN, Linux reports a socket as writable
-//! whatever is undelivered. So the send queue is looked at, and no new descriptor is needed for it. What the peer's kernel has
-//! acknowledged stays readable there before the reset.
+//! whatever is undelivered. So what the peer has acknowledged is looked at, and no new descriptor is needed for it. What has
+//! been acknowledged stays readable at the peer before a reset. To close or to reset is the caller's.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::Poll;
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use closenotify::Linger;
-use tokio::io::ReadBuf;
+use closenotify::{Linger, TlsStream};
+use pollcheck::meter::Metered;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, sleep};
 
-use crate::socket::Transport;
+use crate::socket::{Socket, Transport};
 
-/// What a connection is kept open for.
+/// What is waited for, after everything has been acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
+    /// Nothing more.
+    Delivered,
     /// The peer's end. It has everything, FIN included, and may still work on it.
     PeerEnds,
-    /// A reset of ours, as soon as the peer has what had arrived for it and does not send right now: one that sends would find
-    /// the reset before it reads.
-    Reset,
+    /// That the peer does not send right now: one that sends would find a reset before it reads.
+    Quiet,
 }
 
 /// What became of it.
@@ -38,79 +41,112 @@ pub(crate) struct Settled {
     pub(crate) discarded: u64,
 }
 
-/// Waits until everything is delivered, for as long as the send queue shrinks within `patience`; then for what `until` says,
+/// A connection as this module sees it.
+pub(crate) trait Ending {
+    /// What is under it.
+    type Under: Transport;
+
+    /// Reads what is to be discarded; no byte is the end.
+    fn poll_discard(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>>;
+
+    /// What is under it, to look at.
+    fn under(&self) -> &Self::Under;
+}
+
+impl<T: Transport> Ending for T {
+    type Under = T;
+
+    fn poll_discard(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self).poll_read(cx, buf)
+    }
+
+    fn under(&self) -> &T {
+        self
+    }
+}
+
+/// A session whose end the reader must still see.
+pub(crate) struct Session<'a>(pub(crate) &'a mut TlsStream<Metered<Socket>>);
+
+impl Ending for Session<'_> {
+    type Under = Socket;
+
+    fn poll_discard(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0).poll_read(cx, buf)
+    }
+
+    fn under(&self) -> &Socket {
+        self.0.get_ref().0.get_ref()
+    }
+}
+
+/// Waits until everything is delivered, for as long as the peer takes some of it within `patience`; then for what `until` says,
 /// within the bounds of [`Linger::default`]. `sent_lately` says whether the peer was sending when this began.
 ///
 /// Dropping the future leaves the connection as it is.
-pub(crate) async fn settle<T: Transport>(io: &mut T, until: Until, patience: Duration, sent_lately: bool) -> Settled {
+pub(crate) async fn settle<T: Ending>(io: &mut T, until: Until, patience: Duration, sent_lately: bool) -> Settled {
     let bounds = Linger::default();
     let mut settled = Settled { delivered: false, ended: false, discarded: 0 };
     let mut pause = FIRST_LOOK;
+    let mut timer = pin!(sleep(pause.min(patience)));
     let mut queue = u64::MAX;
     let mut moved = Instant::now();
     let mut heard = sent_lately.then_some(moved);
     let mut delivered_at = None;
-    loop {
-        let more = discard(io, bounds.bytes.saturating_sub(settled.discarded)).await;
-        let now = Instant::now();
-        if more.read > 0 {
-            settled.discarded += more.read;
-            heard = Some(now);
-            pause = FIRST_LOOK;
-        }
-        settled.ended |= more.ended;
-        let left = io.unsent().unwrap_or(0);
-        if left < queue {
-            queue = left;
-            moved = now;
-        }
-        if left == 0 {
-            settled.delivered = true;
-            let since = *delivered_at.get_or_insert(now);
-            let over = match until {
-                Until::PeerEnds => heard.is_none_or(|heard| now >= heard + bounds.idle) && now >= since + bounds.idle,
-                Until::Reset => heard.is_none_or(|heard| now >= heard + QUIET),
-            };
-            let spent = settled.discarded >= bounds.bytes || now >= since + bounds.time;
-            if settled.ended || over || spent {
-                return settled;
-            }
-        } else {
-            settled.delivered = false;
-            let dead = settled.ended && io.is_dead();
-            if dead || now >= moved + patience {
-                return settled;
-            }
-        }
-        // What arrives is seen at the next look: it is discarded, and need not be in a hurry.
-        sleep(pause.min(patience)).await;
-        pause = (pause * 2).min(LAST_LOOK);
-    }
-}
-
-/// What a look read.
-struct Discarded {
-    read: u64,
-    ended: bool,
-}
-
-/// Reads and discards what is there, at most so many bytes. Never waits.
-async fn discard<T: Transport>(io: &mut T, budget: u64) -> Discarded {
-    let mut seen = Discarded { read: 0, ended: false };
     poll_fn(|cx| {
-        let mut scrap = [0; SCRAP];
-        while seen.read < budget && !seen.ended {
-            let mut buf = ReadBuf::new(&mut scrap);
-            match Pin::new(&mut *io).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() => seen.read += buf.filled().len() as u64,
-                Poll::Ready(_) => seen.ended = true,
-                Poll::Pending => break,
+        loop {
+            let read = discard(io, cx, bounds.bytes.saturating_sub(settled.discarded), &mut settled.ended);
+            let now = Instant::now();
+            if read > 0 {
+                settled.discarded += read;
+                heard = Some(now);
             }
+            let left = io.under().unsent().unwrap_or(0);
+            if left < queue {
+                queue = left;
+                moved = now;
+            }
+            settled.delivered = left == 0;
+            let over = if settled.delivered {
+                let since = *delivered_at.get_or_insert(now);
+                let spent = settled.discarded >= bounds.bytes || now >= since + bounds.time;
+                settled.ended
+                    || spent
+                    || match until {
+                        Until::Delivered => true,
+                        Until::PeerEnds => now >= heard.map_or(since, |heard| heard.max(since)) + bounds.idle,
+                        Until::Quiet => heard.is_none_or(|heard| now >= heard + QUIET),
+                    }
+            } else {
+                now >= moved + patience || io.under().is_dead()
+            };
+            if over {
+                return Poll::Ready(());
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            pause = (pause * 2).min(LAST_LOOK);
+            timer.as_mut().reset(now + pause.min(patience));
         }
-        Poll::Ready(())
     })
     .await;
-    seen
+    settled
+}
+
+/// Reads and discards what is there, at most so many bytes; returns how many, and sets `ended` at the end.
+fn discard<T: Ending>(io: &mut T, cx: &mut Context<'_>, budget: u64, ended: &mut bool) -> u64 {
+    let mut scrap = [0; SCRAP];
+    let mut read = 0;
+    while read < budget && !*ended {
+        let mut buf = ReadBuf::new(&mut scrap);
+        match io.poll_discard(cx, &mut buf) {
+            Poll::Ready(Ok(())) if !buf.filled().is_empty() => read += buf.filled().len() as u64,
+            Poll::Ready(_) => *ended = true,
+            Poll::Pending => break,
+        }
+    }
+    read
 }
 
 /// How long a peer is quiet, at least, before a reset: so long that one that still sends is told apart.
@@ -150,7 +186,7 @@ mod tests {
 
     #[test]
     fn what_is_delivered_is_reset_at_once() {
-        let (settled, took) = play(Until::Reset, false, async |_| {}, |_| {});
+        let (settled, took) = play(Until::Quiet, false, async |_| {}, |_| {});
         assert_eq!(settled, Settled { delivered: true, ended: false, discarded: 0 });
         assert_eq!(took, Duration::ZERO);
     }
@@ -163,7 +199,7 @@ mod tests {
                 sleep(PATIENCE * 9 / 10).await;
             }
         };
-        let (settled, took) = play(Until::Reset, false, slowly, |kernel| kernel.set_unsent(100));
+        let (settled, took) = play(Until::Quiet, false, slowly, |kernel| kernel.set_unsent(100));
         assert!(settled.delivered);
         assert!(took >= PATIENCE * 45, "{took:?}");
 
@@ -178,7 +214,7 @@ mod tests {
             kernel.set_unsent(100);
             let start = Instant::now();
             let settled = tokio::select! {
-                settled = settle(&mut io, Until::Reset, PATIENCE, false) => settled,
+                settled = settle(&mut io, Until::Quiet, PATIENCE, false) => settled,
                 () = stops(&kernel) => panic!("it waits for ever"),
             };
             assert!(!settled.delivered);
@@ -197,14 +233,14 @@ mod tests {
             }
             kernel.push_read(ReadStep::Eof);
         };
-        let (settled, took) = play(Until::Reset, true, uploads, |_| {});
+        let (settled, took) = play(Until::Quiet, true, uploads, |_| {});
         assert_eq!(settled, Settled { delivered: true, ended: true, discarded: 3_000_000 });
         assert!(took >= Duration::from_secs(3), "{took:?}");
     }
 
     #[test]
     fn a_peer_that_goes_quiet_is_reset_then() {
-        let (settled, took) = play(Until::Reset, true, async |_| {}, |kernel| kernel.push_data(*b"upload"));
+        let (settled, took) = play(Until::Quiet, true, async |_| {}, |kernel| kernel.push_data(*b"upload"));
         assert_eq!(settled, Settled { delivered: true, ended: false, discarded: 6 });
         assert!(took >= QUIET && took <= QUIET + LAST_LOOK, "{took:?}");
     }

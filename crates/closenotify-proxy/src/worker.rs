@@ -184,12 +184,27 @@ async fn accept(shared: &Arc<Shared>, listener: &Arc<Slot<Listener>>, socket: &A
             }
         }
     }
-    // No more than can have waited at the order: whoever goes on connecting must not put the end off.
+    // No more than can have waited at the order: whoever goes on connecting must not put the end off. Each needs a place first,
+    // or they would take the descriptors of those that have one.
     for _ in 0..listen::BACKLOG {
         match socket.accept_now() {
-            Ok(Some(connection)) => serve(shared, listener, connection, None),
+            Ok(Some(connection)) => {
+                let place = tokio::select! {
+                    biased;
+                    place = shared.limits.place() => place,
+                    () = shared.abort.aborting() => return,
+                };
+                serve(shared, listener, connection, Some(place));
+            }
+            Ok(None) => return,
             Err(error) if is_the_connections_own(&error) => {}
-            Ok(None) | Err(_) => break,
+            Err(error) => {
+                shared.accept_failed(&listener.get(), &error);
+                tokio::select! {
+                    () = sleep(ACCEPT_PAUSE) => {}
+                    () = shared.abort.aborting() => return,
+                }
+            }
         }
     }
 }

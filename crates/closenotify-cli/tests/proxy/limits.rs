@@ -90,7 +90,7 @@ fn drain_deadline_resets_what_still_runs_and_the_exit_code_tells() {
         assert_eq!(collect(&upstream), (Vec::new(), "rst"));
         let session = proxy.session(1);
         assert_eq!((session.endings(), session.first()), (["timed_out_drain"; 4], "proxy"), "{session:#?}");
-        assert_eq!(session.reason.as_deref(), Some("the proxy was ordered to stop, and the drain deadline passed"));
+        assert_eq!(session.reason.as_deref(), Some("the proxy stopped before the session had ended"));
         let stopped = proxy.wait();
         assert_eq!((stopped.code, stopped.drained()), (Some(5), (0, 1)), "{stopped:?}");
     }

@@ -114,7 +114,7 @@ impl Entry {
         self.tls_version = Some(facts.version_name());
         self.cipher_suite = Some(facts.cipher_suite_name());
         self.alpn = facts.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
-        self.sni = facts.server_name().map(str::to_owned);
+        self.sni = facts.server_name().map(str::to_owned).or_else(|| self.sni.take());
         self.resumed = Some(facts.resumed());
     }
 
@@ -428,7 +428,7 @@ mod tests {
     fn what_the_proxy_ended_says_so() {
         for (stop, reason) in [
             (Stop::Deadline(Deadline::Idle), "the idle deadline passed"),
-            (Stop::Deadline(Deadline::Drain), "the proxy was ordered to stop, and the drain deadline passed"),
+            (Stop::Deadline(Deadline::Drain), "the proxy stopped before the session had ended"),
             (
                 Stop::Deadline(Deadline::Connect),
                 "the connect deadline passed: no address of the upstream was reached in time",

@@ -106,9 +106,7 @@ pub(crate) enum Stop {
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Deadline(Deadline::Drain) => {
-                f.write_str("the proxy was ordered to stop, and the drain deadline passed")
-            }
+            Self::Deadline(Deadline::Drain) => f.write_str("the proxy stopped before the session had ended"),
             Self::Deadline(Deadline::Connect) => {
                 f.write_str("the connect deadline passed: no address of the upstream was reached in time")
             }

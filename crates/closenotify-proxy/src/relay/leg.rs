@@ -94,13 +94,20 @@ impl<T: Transport> TlsLeg<T> {
         self.stream.get_ref().0.get_ref()
     }
 
+    /// Whether a write found the connection broken, other than by a reset after the peer's FIN.
+    fn write_failed(&self) -> bool {
+        matches!(self.stream.sent_ending(), Some(SentEnding::Failed(kind)) if *kind != io::ErrorKind::BrokenPipe)
+    }
+
     /// Which arrival the recorded ending is.
     fn end(&self) -> Arrival {
         let tolerant = self.policy == TruncationPolicy::Tolerant;
         match self.stream.received_ending() {
             Some(ReceivedEnding::CloseNotify) => Arrival::Whole,
-            // Only here may the stream be complete.
-            Some(ReceivedEnding::Truncated { at: TruncatedAt::Boundary }) if tolerant => Arrival::Whole,
+            // Only here may the stream be complete; but no FIN came where a write has taken the connection's error.
+            Some(ReceivedEnding::Truncated { at: TruncatedAt::Boundary }) if tolerant && !self.write_failed() => {
+                Arrival::Whole
+            }
             Some(_) | None => Arrival::Cut,
         }
     }
@@ -173,13 +180,13 @@ pub(crate) struct TcpLeg<T> {
     io: Metered<T>,
     received: Option<TcpEnding>,
     sent: Option<TcpEnding>,
-    /// A write found the connection reset. The kernel tells it once: a read after it would see an end that looks complete.
-    reset: bool,
+    /// What a write found. The kernel tells an error once: a read after it would see an end that looks complete.
+    found: Option<TcpEnding>,
 }
 
 impl<T: Transport> TcpLeg<T> {
     pub(crate) fn new(io: T) -> Self {
-        Self { io: Metered::new(io), received: None, sent: None, reset: false }
+        Self { io: Metered::new(io), received: None, sent: None, found: None }
     }
 
     pub(crate) fn received(&self) -> Option<TcpEnding> {
@@ -200,7 +207,11 @@ impl<T: Transport> TcpLeg<T> {
     }
 
     fn failed(&mut self, error: &io::Error) -> Gone {
-        self.reset |= error.kind() == io::ErrorKind::ConnectionReset;
+        match error.kind() {
+            // It came after the peer's FIN, so what it sent is complete; or it is ours.
+            io::ErrorKind::BrokenPipe | io::ErrorKind::WriteZero => {}
+            kind => drop(self.found.get_or_insert(TcpEnding::of(kind))),
+        }
         self.sent.get_or_insert(TcpEnding::Failed(error.kind()));
         Gone
     }
@@ -210,10 +221,8 @@ impl<T: Transport> Leg for TcpLeg<T> {
     fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<Arrival> {
         let ending = match ready!(poll_read_buf(&mut self.io, cx, buf)) {
             Ok(1..) => return Poll::Ready(Arrival::Data),
-            Ok(0) if self.reset => TcpEnding::Reset,
-            Ok(0) => TcpEnding::Fin,
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => TcpEnding::Reset,
-            Err(error) => TcpEnding::Failed(error.kind()),
+            Ok(0) => self.found.unwrap_or(TcpEnding::Fin),
+            Err(error) => TcpEnding::of(error.kind()),
         };
         self.received.get_or_insert(ending);
         Poll::Ready(if ending == TcpEnding::Fin { Arrival::Whole } else { Arrival::Cut })
@@ -353,6 +362,14 @@ pub enum TcpEnding {
 }
 
 impl TcpEnding {
+    /// The ending that an error is.
+    fn of(kind: io::ErrorKind) -> Self {
+        match kind {
+            io::ErrorKind::ConnectionReset => Self::Reset,
+            kind => Self::Failed(kind),
+        }
+    }
+
     /// The stable machine word.
     pub fn word(self) -> Cow<'static, str> {
         match self {

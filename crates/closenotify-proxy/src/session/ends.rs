@@ -1,17 +1,19 @@
 //! Ends a session's connections when the relay is over, by one rule: a side that has been told that it has everything is closed
 //! so that it gets it; every other side is reset, after what had arrived for it.
 
+use std::future::pending;
 use std::io;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use closenotify::{Deadline, Linger, ReceivedEnding, SentEnding};
+use closenotify::{Deadline, Linger, ReceivedEnding, SentEnding, TlsStream};
+use pollcheck::meter::Metered;
+use tokio::time::{Instant, sleep_until};
 
 use crate::events::{Received, Sent};
 use crate::relay::{Side, TcpEnding, TcpLeg, TlsLeg};
 use crate::shutdown::Shutdown;
 use crate::socket::{Socket, Transport as _};
-use crate::tcp_end::{Settled, Until, settle};
+use crate::tcp_end::{Ending, Session, Settled, Until, settle};
 
 /// What the end of a connection depends on beside the connection.
 pub(super) struct Ends<'a> {
@@ -20,6 +22,8 @@ pub(super) struct Ends<'a> {
     pub(super) stopped: Option<Deadline>,
     /// How long a peer may take nothing of what is left for it.
     pub(super) half_close: Duration,
+    /// When the session must be over.
+    pub(super) until: Option<Instant>,
 }
 
 /// How the relay left a peer.
@@ -31,6 +35,14 @@ pub(super) struct Left {
     pub(super) gone: bool,
 }
 
+/// How a complete stream was let go.
+struct LetGo {
+    /// Its peer has acknowledged all of it.
+    delivered: bool,
+    /// The deadline for which it was reset, undelivered.
+    reset_for: Option<Deadline>,
+}
+
 /// How a connection ended.
 pub(super) struct End {
     pub(super) received: Received,
@@ -39,7 +51,7 @@ pub(super) struct End {
     pub(super) discarded: u64,
     /// and those that came after a close_notify.
     pub(super) trailing: u64,
-    /// The deadline that passed while the peer took what was left for it.
+    /// The deadline that ended it, where the relay had come to its own end.
     pub(super) late: Option<Deadline>,
 }
 
@@ -56,37 +68,10 @@ impl Ends<'_> {
         let received = leg.received().cloned();
         let sent = leg.sent().cloned();
         let looked = leg.looked();
-        let mut stream = leg.into_stream();
+        let stream = leg.into_stream();
         match sent {
-            // It has been told that it has everything, or why not: it must get that.
             Some(sent @ (SentEnding::CloseNotify | SentEnding::Alert(_))) => {
-                let socket = stream.get_mut().0.get_mut();
-                socket.disarm();
-                let unacknowledged = socket.unacknowledged_at_drop();
-                stream.set_send_queue(|io| io.get_ref().unsent());
-                let ended = tokio::select! {
-                    biased;
-                    ended = stream.close(Linger::default()) => Some(ended),
-                    () = self.abort.aborting() => None,
-                };
-                let last = match (self.stopped, &ended) {
-                    (Some(deadline), _) => ReceivedEnding::TimedOut(deadline),
-                    (None, Some(ended)) => ended.received.clone(),
-                    (None, None) => ReceivedEnding::TimedOut(Deadline::Drain),
-                };
-                // After a FIN of the peer's the kernel goes on delivering; a reset has destroyed what was left.
-                let reset = ended.as_ref().and_then(|ended| ended.error.as_ref()).map(|error| error.kind());
-                let sent = match reset {
-                    Some(kind) if unacknowledged.load(Ordering::Acquire) > 0 => SentEnding::Failed(kind),
-                    _ => sent,
-                };
-                End {
-                    received: received.unwrap_or(last).into(),
-                    sent: sent.into(),
-                    discarded: ended.as_ref().map_or(0, |ended| ended.discarded),
-                    trailing: looked + ended.map_or(0, |ended| ended.trailing),
-                    late: None,
-                }
+                self.end_complete_tls(stream, received, sent, looked).await
             }
             sent => {
                 let gone = left.gone || received == Some(ReceivedEnding::Reset);
@@ -97,15 +82,15 @@ impl Ends<'_> {
                     None => SentEnding::Aborted,
                 });
                 let mut io = stream.into_inner().0.into_inner();
-                let settled = match gone {
-                    true => None,
-                    false => self.settle(&mut io, Until::Reset, RESET_PATIENCE, left.sending).await,
+                let waited = match gone {
+                    true => Ok(None),
+                    false => self.settle(&mut io, Until::Quiet, RESET_PATIENCE, left.sending).await.map(Some),
                 };
                 io.arm();
                 End {
                     received: received.unwrap_or(not_received(self.stopped)).into(),
                     sent: sent.into(),
-                    discarded: settled.map_or(0, |settled| settled.discarded),
+                    discarded: waited.ok().flatten().map_or(0, |settled| settled.discarded),
                     trailing: looked,
                     late: None,
                 }
@@ -113,51 +98,149 @@ impl Ends<'_> {
         }
     }
 
+    /// It has been told that it has everything, or why not: it must get that.
+    async fn end_complete_tls(
+        &self,
+        mut stream: TlsStream<Metered<Socket>>,
+        received: Option<ReceivedEnding>,
+        mut sent: SentEnding,
+        looked: u64,
+    ) -> End {
+        stream.get_ref().0.get_ref().disarm();
+        let waited = self.settle(&mut Session(&mut stream), Until::Delivered, self.half_close, false).await;
+        let mut discarded = waited.as_ref().map_or(0, |settled| settled.discarded);
+        let (mut late, mut over, mut last, mut trailing) = (None, None, None, looked);
+        match waited {
+            Ok(Settled { delivered: true, .. }) => {
+                stream.set_send_queue(|io| io.get_ref().unsent());
+                match self.unless_over(stream.close(Linger::default())).await {
+                    Ok(ended) => {
+                        discarded += ended.discarded;
+                        trailing += ended.trailing;
+                        last = Some(ended.received);
+                    }
+                    // Everything is delivered: what was cut short is only the wait for the client's end.
+                    Err(deadline) => over = Some(deadline),
+                }
+            }
+            Ok(_) => {
+                let dead = stream.get_ref().0.get_ref().is_dead();
+                let seen = stream.received_ending().cloned();
+                let socket = stream.get_ref().0.get_ref();
+                sent = if dead {
+                    last = Some(seen.unwrap_or(ReceivedEnding::Reset));
+                    if socket.has_lost() { SentEnding::Failed(io::ErrorKind::ConnectionReset) } else { sent }
+                } else {
+                    last = seen;
+                    late = Some(Deadline::HalfClose);
+                    SentEnding::TimedOut(Deadline::HalfClose)
+                };
+                stream.get_ref().0.get_ref().arm();
+            }
+            Err(deadline) => {
+                over = Some(deadline);
+                last = stream.received_ending().cloned();
+                let gone = self.let_go(stream.get_mut().0.get_mut()).await;
+                late = (!gone.delivered).then_some(deadline);
+                if let Some(deadline) = gone.reset_for {
+                    sent = SentEnding::TimedOut(deadline);
+                }
+            }
+        }
+        let received = received.or(last).unwrap_or(not_received(self.stopped.or(over)));
+        let late = if self.stopped.is_some() { None } else { late };
+        End { received: received.into(), sent: sent.into(), discarded, trailing, late }
+    }
+
     async fn end_tcp(&self, leg: TcpLeg<Socket>, left: Left) -> End {
         let received = leg.received();
-        let sent = leg.sent();
+        let mut sent = leg.sent();
         let mut io = leg.into_inner();
         let finished = sent == Some(TcpEnding::Fin);
-        let (mut late, mut lost, mut discarded) = (None, false, 0);
+        let (mut late, mut over, mut discarded) = (None, None, 0);
         if finished && received == Some(TcpEnding::Fin) {
             // Both ends have been exchanged: nothing can destroy what is still under way.
             drop(io);
         } else if finished {
-            let settled = self.settle(&mut io, Until::PeerEnds, self.half_close, false).await;
-            if let Some(settled) = settled {
-                discarded = settled.discarded;
-                late = (!settled.delivered && !settled.ended).then_some(Deadline::HalfClose);
-                lost = !settled.delivered && settled.ended;
+            match self.settle(&mut io, Until::PeerEnds, self.half_close, false).await {
+                Ok(settled) => {
+                    discarded = settled.discarded;
+                    if !settled.delivered && io.is_dead() {
+                        if io.has_lost() {
+                            sent = Some(TcpEnding::Failed(io::ErrorKind::ConnectionReset));
+                        }
+                    } else if !settled.delivered {
+                        late = Some(Deadline::HalfClose);
+                        sent = Some(TcpEnding::TimedOut(Deadline::HalfClose));
+                    }
+                    io.arm();
+                }
+                Err(deadline) => {
+                    over = Some(deadline);
+                    let gone = self.let_go(&mut io).await;
+                    late = (!gone.delivered).then_some(deadline);
+                    if let Some(deadline) = gone.reset_for {
+                        sent = Some(TcpEnding::TimedOut(deadline));
+                    }
+                }
             }
-            io.arm();
         } else {
-            let settled = self.settle(&mut io, Until::Reset, RESET_PATIENCE, left.sending).await;
-            discarded = settled.map_or(0, |settled| settled.discarded);
+            let waited = self.settle(&mut io, Until::Quiet, RESET_PATIENCE, left.sending).await;
+            discarded = waited.map_or(0, |settled| settled.discarded);
             io.arm();
         }
-        let (no_end, by_us) = match self.stopped {
+        let (no_end, by_us) = match self.stopped.or(late).or(over) {
             Some(deadline) => (TcpEnding::TimedOut(deadline), TcpEnding::TimedOut(deadline)),
             // It was gone before we could end it.
             None if left.gone => (TcpEnding::Abandoned, TcpEnding::Failed(io::ErrorKind::ConnectionReset)),
             None => (TcpEnding::Abandoned, TcpEnding::Reset),
         };
-        let sent = match late {
-            Some(deadline) => TcpEnding::TimedOut(deadline),
-            None if lost => TcpEnding::Failed(io::ErrorKind::ConnectionReset),
-            None => sent.unwrap_or(by_us),
-        };
-        End { received: received.unwrap_or(no_end).into(), sent: sent.into(), discarded, trailing: 0, late }
+        let late = if self.stopped.is_some() { None } else { late };
+        let (received, sent) = (received.unwrap_or(no_end), sent.unwrap_or(by_us));
+        End { received: received.into(), sent: sent.into(), discarded, trailing: 0, late }
     }
 
-    /// `None`: nobody is waited for.
-    async fn settle(&self, io: &mut Socket, until: Until, patience: Duration, sending: bool) -> Option<Settled> {
-        if self.stopped.is_some() {
-            return None;
+    /// Lets a connection go over which everything was sent, FIN included, when it is over for the session. What the peer has not
+    /// acknowledged is left to the kernel, unless the peer has had its time and took nothing: then it is reset.
+    async fn let_go(&self, io: &mut Socket) -> LetGo {
+        if let Some(deadline @ (Deadline::Idle | Deadline::HalfClose)) = self.stopped {
+            let delivered = io.unsent().unwrap_or(0) == 0;
+            io.arm();
+            return LetGo { delivered, reset_for: (!delivered).then_some(deadline) };
         }
+        // An acknowledgement may be on its way.
+        let settled = settle(io, Until::Delivered, LAST_ACKNOWLEDGEMENT, false).await;
+        LetGo { delivered: settled.delivered, reset_for: None }
+    }
+
+    /// As [`settle`]; the deadline where it is over before.
+    async fn settle<T: Ending>(
+        &self,
+        io: &mut T,
+        until: Until,
+        patience: Duration,
+        sending: bool,
+    ) -> Result<Settled, Deadline> {
+        self.unless_over(settle(io, until, patience, sending)).await
+    }
+
+    /// What a wait returns, unless the session is over: because a deadline has ended the relay, its lifetime is, or aborting
+    /// was ordered.
+    async fn unless_over<T>(&self, wait: impl Future<Output = T>) -> Result<T, Deadline> {
+        if let Some(deadline) = self.stopped {
+            return Err(deadline);
+        }
+        let lifetime = async {
+            match self.until {
+                Some(until) => sleep_until(until).await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            settled = settle(io, until, patience, sending) => Some(settled),
-            () = self.abort.aborting() => None,
+            done = wait => Ok(done),
+            () = self.abort.aborting() => Err(Deadline::Drain),
+            () = lifetime => Err(Deadline::Lifetime),
         }
     }
 }
@@ -200,3 +283,6 @@ fn not_received(stopped: Option<Deadline>) -> ReceivedEnding {
 
 /// How long a reset waits, at most, while the peer takes nothing of what had arrived for it.
 const RESET_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an acknowledgement is waited for at most: twice as long as Linux delays one.
+const LAST_ACKNOWLEDGEMENT: Duration = Duration::from_millis(80);
