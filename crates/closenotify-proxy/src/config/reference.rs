@@ -25,9 +25,9 @@ fn write_table(page: &mut String, path: &str, table: &Table) {
     let heading = if path.is_empty() { "The file".to_owned() } else { format!("`{path}`") };
     let Table { about, settings } = table;
     write!(page, "\n## {heading}\n\n{about}\n\n{COLUMNS}").expect("a String takes all that is written");
-    for Setting { key, form, default, reload, about } in *settings {
+    for setting @ Setting { key, form, default, about, .. } in *settings {
+        let reload = reload_text(setting);
         let (form, default) = (cell(&form_text(form)), cell(&default_text(default)));
-        let reload = if *reload { "yes" } else { "no" };
         writeln!(page, "| `{key}` | {form} | {default} | {reload} | {} |", cell(about))
             .expect("a String takes all that is written");
     }
@@ -43,6 +43,14 @@ fn write_table(page: &mut String, path: &str, table: &Table) {
         };
         write_table(page, &header, inner);
     }
+}
+
+/// Whether a reload applies a change; of a table, to all of its settings or to some.
+fn reload_text(Setting { form, reload, .. }: &Setting) -> &'static str {
+    let Some(table) = form.table() else { return if *reload { "yes" } else { "no" } };
+    let mut words = table.settings.iter().map(reload_text);
+    let first = words.next().unwrap_or("yes");
+    if words.all(|word| word == first) { first } else { "some" }
 }
 
 fn form_text(form: &Form) -> String {
@@ -99,7 +107,8 @@ This page is generated: `cargo xtask config-docs --bless` writes it.
 const NOTES: &str = "\
 - A relative *path* begins at the directory of the file.
 - A list of strings with one value can be written as that string alone. An empty list is an error.
-- *Reload* says whether SIGHUP applies a change. A setting with \"no\" needs a restart.
+- *Reload* says whether SIGHUP applies a change. If a setting with \"no\" has changed, the reload fails, the old settings stay in
+  force, and the log says which setting it is: restart, or use a takeover ([running.md](running.md)).
 ";
 
 const COLUMNS: &str = "| setting | value | default | reload | what it does |\n|---|---|---|---|---|\n";

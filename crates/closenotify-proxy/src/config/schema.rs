@@ -22,7 +22,7 @@ pub(super) struct Setting {
     pub(super) key: &'static str,
     pub(super) form: Form,
     pub(super) default: LeftOut,
-    /// Whether a reload applies a change.
+    /// Whether a reload applies a change; for a table, its settings say so.
     pub(super) reload: bool,
     /// What it does.
     pub(super) about: &'static str,
@@ -109,7 +109,7 @@ pub(super) static ROOT: Table = Table {
 static ADMIN: Table = Table {
     about: "Serves `/metrics`, `/healthz`, `/readyz`, `/sessions` and a page at `/`, without TLS or authentication: whoever \
             reaches it can read it.",
-    settings: &[setting(
+    settings: &[fixed(
         "listen",
         Form::Text(LISTEN),
         LeftOut::Required,
@@ -120,19 +120,19 @@ static ADMIN: Table = Table {
 static LOG: Table = Table {
     about: "Session lines and all other lines of the log.",
     settings: &[
-        setting(
+        fixed(
             "format",
             Form::Word(words::<LogFormat>),
             LeftOut::Value("\"text\""),
             "`text` is for people; `json` is one object a line.",
         ),
-        setting(
+        fixed(
             "file",
             Form::Text(PATH),
             LeftOut::Nothing("standard error"),
             "The file to append to. SIGUSR1 reopens it, for log rotation.",
         ),
-        setting(
+        fixed(
             "skip",
             Form::Words(words::<SessionResult>),
             LeftOut::Nothing("every session has a line"),
@@ -148,19 +148,20 @@ static LIMITS: Table = Table {
             "sessions",
             Form::Count { max: 10_000_000 },
             LeftOut::Nothing("what the descriptor limit allows"),
-            "Sessions at a time.",
+            "The most sessions at a time.",
         ),
         setting(
             "sessions_per_address",
             Form::Count { max: 10_000_000 },
             LeftOut::Nothing("no limit"),
-            "Sessions at a time from one client address. Further connections from it are reset.",
+            "The most sessions at a time from one client address; further connections from it are reset. IPv6 clients are counted \
+             by their /64 network. With a PROXY protocol header the address that it names is counted.",
         ),
         setting(
             "handshakes_per_second",
             Form::Count { max: 10_000_000 },
             LeftOut::Nothing("no limit"),
-            "TLS handshakes that begin in a second.",
+            "The most TLS handshakes that begin in a second.",
         ),
         setting(
             "when_full",
@@ -266,7 +267,8 @@ static LISTENER: Table = Table {
             Form::Texts("network, as in 10.0.0.0/8, or IP address"),
             LeftOut::Nothing("from nobody"),
             "The networks whose connections begin with a PROXY protocol header, version 1 or 2. Name your load balancers \
-             only: the header sets the client address.",
+             only: the header sets the client address. An IPv6 network does not cover IPv4 peers: everyone is \
+             `[\"0.0.0.0/0\", \"::/0\"]`.",
         ),
         setting(
             "ticket_keys",
@@ -304,7 +306,7 @@ static CLIENT_AUTH: Table = Table {
         setting(
             "allow",
             Form::Texts("CN=name, or a DNS name, URI, mail address or IP address"),
-            LeftOut::Nothing("every certificate that the CA certificates vouch for"),
+            LeftOut::Nothing("every certificate that a trusted CA issued"),
             "Rules of which a certificate must match one: `CN=` and the common name, or a subjectAltName. `*` stands for any \
              characters.",
         ),
@@ -373,7 +375,8 @@ static UPSTREAM: Table = Table {
             "addresses",
             Form::Texts("host:port, [ipv6]:port or unix:/path; the port from 1 to 65535"),
             LeftOut::Required,
-            "The servers. When one cannot be reached, the next one is tried.",
+            "The servers. When one cannot be reached, the next one is tried. A Unix socket cannot carry a reset: to a server \
+             behind one, a truncated request looks complete.",
         ),
         setting(
             "balance",
