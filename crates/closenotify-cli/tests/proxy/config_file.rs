@@ -78,6 +78,10 @@ upstream = 'app'
 addresses = '127.0.0.1:80'
 ";
 
+/// 80 bytes in base64, as `openssl rand 80 | openssl base64 -A` makes them.
+const TICKET_KEY: &str =
+    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+P0BBQkNERUZHSElKS0xNTk8=";
+
 #[test]
 fn good_file_is_ok_on_stdout() {
     let said = Folder::new().check(GOOD);
@@ -136,6 +140,7 @@ fn file_that_is_not_a_configuration_is_11_and_says_why() {
 fn file_that_it_names_and_that_cannot_be_used_is_3() {
     let folder = Folder::new();
     folder.write("bad.pem", "no PEM");
+    folder.write("tickets", TICKET_KEY);
     let auth = "client_auth = { mode = 'required', ca = 'bad.pem' }\nlisten =";
     let tls = "tls = { name = 'app', ca = 'ca.pem', certificate = 'bad.pem' }\naddresses";
     for (from, to, wrong) in [
@@ -146,10 +151,10 @@ fn file_that_it_names_and_that_cannot_be_used_is_3() {
         ),
         ("web.pem", "bad.pem", "DIR/proxy.toml:4:16: listener.certificates: "),
         ("web.pem", "ca.pem", "DIR/ca.pem"),
-        ("listen =", auth, "DIR/proxy.toml:3:41: listener.client_auth.ca: no CA certificate in DIR/bad.pem"),
+        ("listen =", auth, "DIR/proxy.toml:3:41: listener.client_auth.ca: no CA certificate in DIR/bad.pem: "),
         ("listen =", "ticket_keys = 'none'\nlisten =", "DIR/none: No such file"),
         ("addresses", tls, "DIR/bad.pem"),
-        ("addresses", "tls = { name = 'app', ca = 'bad.pem' }\naddresses", "no CA certificate in DIR/bad.pem"),
+        ("addresses", "tls = { name = 'app', ca = 'bad.pem' }\naddresses", "no CA certificate in DIR/bad.pem: "),
     ] {
         let said = folder.check(&GOOD.replacen(from, to, 1));
         assert_eq!((said.code, said.stdout.as_str()), (Some(3), ""), "{said:?}");
@@ -164,8 +169,7 @@ fn file_that_it_names_and_that_cannot_be_used_is_3() {
     let said = folder.check(&both);
     let places: Vec<_> = said.stderr.lines().map(|line| line.split(": ").next().unwrap()).collect();
     assert_eq!(places, ["DIR/proxy.toml:4:16", "DIR/proxy.toml:8:28", "error"], "{said:?}");
-    let all = "client_auth = { mode = 'optional', ca = 'ca.pem' }\nticket_keys = 'keys'\nlisten =";
-    fs::write(folder.path("keys"), (100..180).collect::<Vec<u8>>()).unwrap();
+    let all = "client_auth = { mode = 'optional', ca = 'ca.pem' }\nticket_keys = 'tickets'\nlisten =";
     let said = folder.check(&GOOD.replace("listen =", all).replace("'web.pem'\n[", "['web.pem', '.']\n["));
     assert_eq!(said.code, Some(0), "{said:?}");
 }
@@ -180,10 +184,29 @@ fn example_of_the_docs_passes_the_check() {
     }
     fs::create_dir(folder.path("certs")).unwrap();
     fs::copy(folder.path("web.pem"), folder.path("certs/web.pem")).unwrap();
-    fs::write(folder.path("tickets"), (100..180).collect::<Vec<u8>>()).unwrap();
+    folder.write("tickets", TICKET_KEY);
     let said = folder.check(&example);
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{said:?}");
     assert_eq!(said.stdout, "DIR/proxy.toml: ok, 2 listeners, 4 upstreams\n");
+}
+
+/// What a package installs, and what a pod mounts.
+#[test]
+fn files_of_the_deployments_pass_the_check() {
+    let manifest = include_str!("../../../../deploy/kubernetes/configmap.yaml");
+    let (_, block) = manifest.split_once("  proxy.toml: |\n").unwrap();
+    let mounted: String =
+        block.lines().map(|line| line.strip_prefix("    ").unwrap_or(line).to_owned() + "\n").collect();
+    for (text, certificates) in [(include_str!("../../../../deploy/debian/proxy.toml"), "certs"), (&mounted, "tls")] {
+        let folder = Folder::new();
+        fs::create_dir(folder.path(certificates)).unwrap();
+        for (name, from) in [("tls.crt", &folder.files.cert), ("tls.key", &folder.files.key)] {
+            fs::copy(from, folder.path(certificates).join(name)).unwrap();
+        }
+        let said = folder.check(&text.replace("/etc/closenotify", "."));
+        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{said:?}");
+        assert_eq!(said.stdout, "DIR/proxy.toml: ok, 1 listener, 1 upstream\n");
+    }
 }
 
 #[test]
