@@ -130,4 +130,4 @@ fn path(path: &Path) -> String {
 const VERSION: &str = "3.8.0";
 
 const DOCS: &[&str] =
-    &["config.md", "example.toml", "running.md", "operations.md", "ledger.md", "endings.md", "exit-codes.md"];
+    &["config.md", "example.toml", "tls.md", "running.md", "operations.md", "ledger.md", "endings.md", "exit-codes.md"];
