@@ -10,7 +10,7 @@ use std::process;
 pub(crate) enum ExitCode {
     /// All is well: told to stop, and every session came to its own end; or every case was met.
     Fine = 0,
-    /// Something failed that no argument can mend.
+    /// Something failed that no argument can fix.
     Internal = 1,
     /// The arguments are wrong. The number is clap's.
     Usage = 2,
@@ -77,19 +77,19 @@ impl ExitCode {
     /// What it means, for the help and the docs.
     pub(crate) fn meaning(self) -> &'static str {
         match self {
-            Self::Fine => "proxy: every session finished, or --check-config found no error; check: every case is met",
+            Self::Fine => "proxy: every session finished, or --check-config found no error; check: every case passed",
             Self::Internal => "internal error, named on stderr",
             Self::Usage => "bad usage",
             Self::Credentials => "bad certificate, key or CA file",
             Self::Listen => "cannot listen: address in use or unusable",
-            Self::Aborted => "proxy: stopped by a signal; sessions were aborted (--drain was over, or a second signal)",
-            Self::NotMet => "check: a case is not met, or a known deviation is no longer what --expect says",
-            Self::NoSubject => {
-                "check: nothing to check: nobody listens, no TLS, a certificate that is not good, a command that died"
+            Self::Aborted => {
+                "proxy: sessions were aborted: the drain deadline passed, or a second signal or SIGQUIT came"
             }
-            Self::NothingMatched => "check: no case was judged",
+            Self::NotMet => "check: a case failed, or a known deviation is not as --expect says",
+            Self::NoSubject => "check: target unreachable, not TLS, certificate rejected, or its command died",
+            Self::NothingMatched => "check: no case applied",
             Self::Inconclusive => "check: no case failed, but some are inconclusive",
-            Self::Interrupted => "check: stopped by a signal before all cases were run; what is known was printed",
+            Self::Interrupted => "check: stopped by a signal before all cases had run; the report is partial",
             Self::Config => "proxy: bad configuration file; every error is on stderr",
         }
     }

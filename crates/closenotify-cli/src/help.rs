@@ -145,7 +145,8 @@ Times:
 Endings:
   what happened                            what the other side gets
   client: close_notify                     upstream: FIN; the response still flows
-  client: FIN without it, or fatal alert   upstream: reset (see --truncation)
+  client: FIN without it, or fatal alert   upstream: reset (see --truncation);
+                                           a Unix socket cannot carry a reset
   client: reset                            upstream: reset
   upstream: FIN                            client: close_notify, FIN; the client
                                            may go on sending
@@ -157,10 +158,12 @@ Files:
   --config FILE  the settings, TOML; read at the start and on SIGHUP. Relative
                  paths in it begin at its directory
   docs/          config.md: every setting; example.toml: a file to start from;
-                 ledger.md: the log; endings.md: the endings
+                 running.md: signals, systemd, reload; ledger.md: the log;
+                 operations.md: what to do about a line. The Debian package
+                 installs them in /usr/share/doc/closenotify
 
 Output:
-  stdout  one line with the address bound; with --demo also a curl command; with
+  stdout  one line for each address bound; with --demo also a curl command; with
           --check-config the result
   stderr  the log, unless it goes to a file; errors and warnings about --config,
           as FILE:LINE:COLUMN: SETTING: MESSAGE
@@ -169,9 +172,11 @@ Signals:
   SIGTERM, SIGINT  stop accepting, let sessions finish within --drain, reset the
                    rest and log how many
   a second one     reset the rest at once
+  SIGQUIT          reset all at once; no core is written
   SIGHUP           read the configuration and the certificates again; sessions
                    go on, and a file with errors changes nothing
-  SIGUSR1          reopen the log file";
+  SIGUSR1          reopen the log file
+  SIGUSR2          ignored";
 
 const PROXY_EXAMPLES: &str = "\
 Examples:
