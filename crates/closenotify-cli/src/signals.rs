@@ -74,6 +74,7 @@ mod tests {
     }
 
     // One test, since signals reach every test of the process.
+    /// docs/cases.md D10
     #[tokio::test]
     async fn signals_become_orders_as_long_as_they_come() {
         let mut signals = Signals::catch().expect("signals can be caught");

@@ -46,6 +46,7 @@ fn prometheus_sees_how_the_sessions_of_a_proxy_ended() {
     proxy.stop();
 }
 
+/// docs/cases.md D06
 #[test]
 fn the_page_shows_a_truncated_answer_with_its_line() {
     let mut proxy = Proxy::demo(&["--admin", "127.0.0.1:0"]);

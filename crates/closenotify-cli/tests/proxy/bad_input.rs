@@ -220,6 +220,7 @@ fn it_listens_on_ipv6_and_on_names() {
     }
 }
 
+/// docs/cases.md D05
 #[test]
 fn text_ledger_is_one_line_a_session() {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -195,6 +195,7 @@ fn curl_reaches_the_demo_without_a_word_about_its_certificate() {
     demo.stop();
 }
 
+/// docs/cases.md D17
 #[test]
 fn curl_gets_an_early_answer_whole_while_it_uploads() {
     let mut site = Site::new(&[]);

@@ -44,7 +44,7 @@ fn idle_session_is_reset_on_both_sides_without_close_notify() {
     });
 }
 
-/// docs/cases.md R61, J02
+/// docs/cases.md R61, J02, D07
 #[test]
 fn upstream_that_never_answers_a_half_closed_client_is_reset_and_so_is_the_client() {
     for version in TlsVersion::EACH {
@@ -80,7 +80,7 @@ fn client_that_never_ends_behind_a_whole_answer_keeps_it_and_the_upstream_is_res
     }
 }
 
-/// docs/cases.md R53
+/// docs/cases.md R53, D03
 #[test]
 fn drain_deadline_resets_what_still_runs_and_the_exit_code_tells() {
     for version in TlsVersion::EACH {
@@ -118,6 +118,7 @@ fn session_that_finishes_while_draining_ends_clean_and_so_does_the_process() {
     }
 }
 
+/// docs/cases.md D03
 #[test]
 fn second_signal_aborts_at_once() {
     for version in TlsVersion::EACH {
@@ -150,6 +151,7 @@ fn second_signal_does_not_wait_for_a_handshake() {
     drop(silent);
 }
 
+/// docs/cases.md D04
 #[test]
 fn second_signal_does_not_wait_for_a_client_that_keeps_its_connection_after_both_ends() {
     // The proxy would wait for 5 s. An attempt that took longer has shown nothing, and is made again.

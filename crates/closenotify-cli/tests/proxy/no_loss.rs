@@ -40,7 +40,7 @@ fn answer_reaches_a_client_that_starts_to_read_late() {
     });
 }
 
-/// docs/cases.md O09
+/// docs/cases.md O09, D09
 #[test]
 fn upload_of_a_client_that_closes_at_once_arrives_whole() {
     // The answer's first bytes are read so that nothing lies unread in the client's socket, which its kernel would answer

@@ -104,6 +104,7 @@ fn example_of_the_docs_passes_the_check_without_a_warning() {
     assert_eq!(config.upstreams.keys().collect::<Vec<_>>(), ["app", "db", "legacy", "raw"]);
 }
 
+/// docs/cases.md D13
 #[test]
 fn exact_name_is_taken_before_a_wildcard_and_that_before_the_rest() {
     let config = good(EXAMPLE);

@@ -160,6 +160,8 @@ mod tests {
     const PIPE: SentEnding = SentEnding::Failed(ErrorKind::BrokenPipe);
 
     /// Each row: why, what the client sent and got, what the upstream sent and got, who ended first, the result.
+    ///
+    /// docs/cases.md D05, D06
     #[test]
     fn results_follow_from_the_endings() {
         use EndedFirst::{Client, Upstream};

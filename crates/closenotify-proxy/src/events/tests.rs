@@ -36,6 +36,7 @@ fn words(log: impl Read) -> Vec<String> {
     BufReader::new(log).lines().map(word).collect()
 }
 
+/// docs/cases.md D15
 #[test]
 fn a_reader_that_stalls_costs_lines_and_nothing_else() {
     let (mut reader, writer) = io::pipe().unwrap();
@@ -84,6 +85,7 @@ fn a_pipe_that_does_not_block_loses_no_half_line() {
     assert_eq!(reading.join().unwrap().len(), 1000);
 }
 
+/// docs/cases.md D15
 #[test]
 fn a_log_that_cannot_be_written_does_not_hold_up_the_end() {
     for file in [File::options().write(true).open("/dev/full").unwrap(), {

@@ -173,7 +173,7 @@ fn a_reset_is_carried_behind_what_had_arrived_and_with_no_end() {
     });
 }
 
-/// docs/cases.md H03
+/// docs/cases.md H03, D08
 #[test]
 fn what_had_arrived_is_flushed_before_a_reset_is_carried() {
     both_orders(async |mut scene| {
@@ -329,6 +329,8 @@ fn a_poll_for_nothing_is_counted_and_a_poll_for_something_is_not() {
 }
 
 /// Nothing has woken it, and it is polled all the same, as fast as a core can.
+///
+/// docs/cases.md D11
 #[test]
 fn a_relay_that_spins_is_ended_by_us_and_no_direction_looks_whole() {
     both_orders(async |mut scene| {
@@ -351,6 +353,7 @@ fn a_relay_that_spins_is_ended_by_us_and_no_direction_looks_whole() {
     });
 }
 
+/// docs/cases.md D11
 #[test]
 fn many_polls_that_move_a_byte_each_are_no_spin() {
     both_orders(async |mut scene| {
@@ -412,7 +415,7 @@ fn a_half_closed_relay_waits_less_long() {
     });
 }
 
-/// docs/cases.md H05
+/// docs/cases.md H05, D16
 #[test]
 fn a_peer_that_takes_what_the_kernel_holds_is_not_idle() {
     both_orders(async |mut scene| {
@@ -446,6 +449,8 @@ fn a_peer_that_stops_reading_is_given_up_after_the_limit_though_its_queue_is_ful
 }
 
 /// An hour is an hour of paused time; what it holds meanwhile is one buffer.
+///
+/// docs/cases.md D16
 #[test]
 fn a_peer_that_stops_reading_for_an_hour_and_then_reads_loses_nothing() {
     both_orders(async |mut scene| {

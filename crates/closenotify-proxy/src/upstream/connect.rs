@@ -144,6 +144,7 @@ mod tests {
         assert_eq!(order(&["1.1.1.2", "1.1.1.1"]), ["1.1.1.2", "1.1.1.1"]);
     }
 
+    /// docs/cases.md D14
     #[tokio::test(start_paused = true)]
     async fn a_black_hole_costs_one_delay() {
         let fake = Fake::new([(A, Answer::Never), (B, Answer::After(3 * MS))]);

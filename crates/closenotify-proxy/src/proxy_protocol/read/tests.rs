@@ -61,6 +61,8 @@ async fn exactly_the_header_is_read() {
 
 /// What HAProxy 2.6 sends for a TLS client with a certificate (`send-proxy-v2` with every option and a checksum), for a plain
 /// one (`send-proxy`), and for one that came over a Unix socket (`send-proxy-v2`).
+///
+/// docs/cases.md D02
 #[tokio::test]
 async fn headers_of_haproxy_are_read() {
     let tls = b"\r\n\r\n\0\r\nQUIT\n!\x11\0s\x7f\0\0\x01\x7f\0\0\x01\x92\x92Bi\x03\0\x04\0\x8ah\xca\x01\0\x02h2\x02\0\x0bapp.example\

@@ -19,6 +19,7 @@ fn nothing() -> ClientFacts<'static> {
 
 const V4: &[u8] = &[192, 168, 0, 1, 192, 168, 0, 11, 0xDC, 0x04, 0x01, 0xBB];
 
+/// docs/cases.md D02
 #[test]
 fn ipv4_is_written_as_the_specification_draws_it() {
     let written = encode(&tcp("192.168.0.1:56324", "192.168.0.11:443"), &nothing());

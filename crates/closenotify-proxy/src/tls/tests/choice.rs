@@ -6,6 +6,7 @@ use rustls::{CipherSuite, SignatureScheme};
 use super::bench::{Bench, Client, EACH, load, serials};
 use crate::config::{CertificateSource, TlsVersion};
 
+/// docs/cases.md D13
 #[tokio::test]
 async fn the_name_that_the_client_asks_for_chooses_exactly_then_by_wildcard_then_by_default() {
     let bench = Bench::new();

@@ -100,6 +100,7 @@ async fn a_client_without_a_certificate_is_let_in_only_where_it_is_optional() {
     }
 }
 
+/// docs/cases.md D01
 #[tokio::test]
 async fn a_new_bundle_of_ca_certificates_is_read_and_a_bad_one_is_not() {
     let (bench, settings) = bench(true, &[]);

@@ -39,6 +39,8 @@ fn every_usual_layout_is_found_in_the_order_of_names_and_the_rest_is_skipped() {
 }
 
 /// As Kubernetes mounts a secret: each name is a link through `..data`, and only that is replaced.
+///
+/// docs/cases.md D01
 #[test]
 fn a_mounted_secret_that_is_swapped_is_seen_and_reloaded() {
     let bench = Bench::new();

@@ -185,6 +185,7 @@ fn a_file_that_is_gone_is_reported_once() {
     assert!(!State::files_changed(&tls.state, Instant::now() + Duration::from_secs(60)));
 }
 
+/// docs/cases.md D01
 #[tokio::test]
 async fn the_next_handshake_gets_the_new_certificate() {
     let bench = Bench::new();

@@ -105,6 +105,7 @@ fn stored_sessions_go_when_other_clients_are_let_in_and_not_before() {
     assert!(get(b"a").is_none());
 }
 
+/// docs/cases.md D12
 #[tokio::test]
 async fn a_fleet_with_the_same_keys_resumes_each_others_sessions() {
     let (bench, mut settings) = bench();
@@ -138,6 +139,7 @@ async fn a_session_of_a_listener_that_lets_in_others_is_not_resumed() {
     }
 }
 
+/// docs/cases.md D12
 #[tokio::test]
 async fn ticket_keys_are_read_again_and_bad_ones_leave_the_last_good_ones() {
     let (bench, mut settings) = bench();

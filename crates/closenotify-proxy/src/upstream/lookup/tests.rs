@@ -115,6 +115,7 @@ async fn six_hundred_sessions_wait_for_one_lookup() {
     assert_eq!(scripted.seen.take(), [""; 0]);
 }
 
+/// docs/cases.md D14
 #[tokio::test(start_paused = true)]
 async fn a_silent_resolver_holds_one_thread_however_long_sessions_come() {
     let mut scripted = Scripted::new();

@@ -216,6 +216,7 @@ async fn the_longest_timeout_is_no_panic() {
     assert!(setup.upstream.connect(Duration::MAX, None).await.is_ok());
 }
 
+/// docs/cases.md D02
 #[tokio::test]
 async fn the_header_comes_first() {
     let setup = setup(&[A], Balance::RoundRobin);
