@@ -129,6 +129,22 @@ mod tests {
         assert_eq!(listed, expected, "write the right-hand lines into docs/exit-codes.md");
     }
 
+    /// Settings that are wrong are wrong again; sessions that a drain reset are no failure of the unit.
+    #[test]
+    fn systemd_units_know_the_codes() {
+        let codes =
+            |codes: &[ExitCode]| codes.iter().map(|code| code.number().to_string()).collect::<Vec<_>>().join(" ");
+        let prevent = codes(&[ExitCode::Usage, ExitCode::Credentials, ExitCode::Config]);
+        let success = codes(&[ExitCode::Aborted]);
+        for unit in
+            [include_str!("../../../deploy/closenotify.service"), include_str!("../../../deploy/closenotify@.service")]
+        {
+            let set = |name: &str| unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            assert_eq!(set("RestartPreventExitStatus"), Some(&*prevent));
+            assert_eq!(set("SuccessExitStatus"), Some(&*success));
+        }
+    }
+
     #[test]
     fn numbers_ascend_without_gaps() {
         assert!(ExitCode::ALL.iter().enumerate().all(|(at, code)| usize::from(code.number()) == at));
