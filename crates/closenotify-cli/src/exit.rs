@@ -93,6 +93,13 @@ impl ExitCode {
             Self::Config => "proxy: bad configuration file; every error is on stderr",
         }
     }
+
+    /// What it means when this command ends with it.
+    pub(crate) fn meaning_of(self, command: &str) -> &'static str {
+        let all = self.meaning();
+        let own = all.split_once(CHECK).map_or(all, |(proxy, check)| if command == "check" { check } else { proxy });
+        own.strip_prefix(command).and_then(|own| own.strip_prefix(": ")).unwrap_or(own)
+    }
 }
 
 impl From<ExitCode> for process::ExitCode {
@@ -116,9 +123,28 @@ impl Failure {
     }
 }
 
+/// Where the meaning of a code that both commands have turns to the second one.
+const CHECK: &str = "; check: ";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn meaning_of_a_command_is_its_own() {
+        for (command, codes) in [("proxy", ExitCode::PROXY), ("check", ExitCode::CHECK)] {
+            for code in codes {
+                let meaning = code.meaning_of(command);
+                assert!(
+                    !meaning.contains("proxy: ") && !meaning.contains("check: ") && !meaning.is_empty(),
+                    "{meaning}"
+                );
+            }
+        }
+        assert_eq!(ExitCode::Fine.meaning_of("check"), "every case passed");
+        assert_eq!(ExitCode::Fine.meaning_of("proxy"), "every session finished, or --check-config found no error");
+        assert_eq!(ExitCode::Usage.meaning_of("proxy"), "bad usage");
+    }
 
     #[test]
     fn docs_list_the_same_codes() {

@@ -36,39 +36,40 @@ pub(crate) const PROXY_SHORT_AFTER: &str = "Try: closenotify proxy --demo";
 
 /// What stands after the options in the long help of `closenotify`.
 pub(crate) fn after(codes: &[ExitCode]) -> String {
-    format!("{}\n\n{PACKAGING}", exit_codes(codes))
+    format!("{}\n\n{PACKAGING}", exit_codes(codes, None))
 }
 
 /// What stands after the options in the long help of `proxy`.
 pub(crate) fn proxy_after() -> String {
-    format!("{PROXY_AFTER}\n\n{}\n\n{PROXY_EXAMPLES}", exit_codes(ExitCode::PROXY))
+    format!("{PROXY_AFTER}\n\n{}\n\n{PROXY_EXAMPLES}", exit_codes(ExitCode::PROXY, Some("proxy")))
 }
 
 /// What stands behind the options in the long help of `check`.
 pub(crate) fn check_after() -> String {
-    format!("{CHECK_AFTER}\n\n{}", exit_codes(ExitCode::CHECK))
+    format!("{CHECK_AFTER}\n\n{}", exit_codes(ExitCode::CHECK, Some("check")))
 }
 
 /// What stands behind the options in the long help of `check server`.
 pub(crate) fn check_server_after() -> String {
-    format!("{CHECK_AFTER}\n\n{}\n\n{CHECK_SERVER_EXAMPLES}", exit_codes(ExitCode::CHECK))
+    format!("{CHECK_AFTER}\n\n{}\n\n{CHECK_SERVER_EXAMPLES}", exit_codes(ExitCode::CHECK, Some("check")))
 }
 
 /// What stands behind the options in the long help of `check client`.
 pub(crate) fn check_client_after() -> String {
-    format!("{CHECK_AFTER}\n\n{}\n\n{CHECK_CLIENT_EXAMPLES}", exit_codes(ExitCode::CHECK))
+    format!("{CHECK_AFTER}\n\n{}\n\n{CHECK_CLIENT_EXAMPLES}", exit_codes(ExitCode::CHECK, Some("check")))
 }
 
 /// What stands behind the options in the long help of `check proxy`.
 pub(crate) fn check_proxy_after() -> String {
-    format!("{CHECK_AFTER}\n\n{}\n\n{CHECK_PROXY_EXAMPLES}", exit_codes(ExitCode::CHECK))
+    format!("{CHECK_AFTER}\n\n{}\n\n{CHECK_PROXY_EXAMPLES}", exit_codes(ExitCode::CHECK, Some("check")))
 }
 
-/// These exit codes as a list.
-pub(crate) fn exit_codes(codes: &[ExitCode]) -> String {
+/// These exit codes as a list, with what each means of any command, or of `command` only.
+fn exit_codes(codes: &[ExitCode], command: Option<&str>) -> String {
     let mut text = "Exit codes:".to_owned();
     for code in codes {
-        write!(text, "\n  {}  {}", code.number(), code.meaning()).expect("a String takes all that is written");
+        let meaning = command.map_or(code.meaning(), |command| code.meaning_of(command));
+        write!(text, "\n  {:<2}  {meaning}", code.number()).expect("a String takes all that is written");
     }
     text
 }
