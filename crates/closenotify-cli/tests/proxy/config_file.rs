@@ -1,5 +1,6 @@
 //! A configuration file as its operator meets it: checked, served, and each mistake with its place and its exit code.
 
+use std::cell::Cell;
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -227,4 +228,56 @@ fn file_serves_as_the_flags_do() {
     drop(client);
     assert_eq!(proxy.session(1).endings(), ["close_notify", "close_notify", "fin", "fin"]);
     proxy.stop();
+}
+
+/// Each setting that docs/config.md marks so, and no other.
+#[test]
+fn a_reload_that_changes_what_needs_a_restart_fails_and_names_it() {
+    let folder = Folder::new();
+    let base = format!(
+        "[admin]\nlisten = 'unix:{}'\n[log]\nformat = 'json'\n[process]\n{GOOD}",
+        folder.path("admin.sock").display()
+    );
+    let changes = [
+        ("admin", "listen", "admin.sock", "other.sock", "[admin] listen"),
+        ("log", "format", "'json'", "'text'", "[log]"),
+        ("log", "file", "[log]", "[log]\nfile = 'x.log'", "[log]"),
+        ("log", "skip", "[log]", "[log]\nskip = ['refused']", "[log]"),
+        ("process", "workers", "[process]", "[process]\nworkers = 1000", "[process] workers"),
+        ("process", "user", "[process]", "[process]\nuser = 'nobody'", "[process] user"),
+        ("process", "group", "[process]", "[process]\nuser = 'root'\ngroup = 'nogroup'", "[process] user"),
+        ("process", "takeover", "[process]", "[process]\ntakeover = 'take.sock'", "[process] takeover"),
+    ];
+    let mut marked = Vec::new();
+    let mut table = "";
+    for line in include_str!("../../../../docs/config.md").lines() {
+        table = line.strip_prefix("## `[").and_then(|rest| rest.strip_suffix("]`")).unwrap_or(table);
+        let cells: Vec<_> = line.split(" | ").collect();
+        if let [setting, _, _, "no", _] = cells[..] {
+            marked.push((table, setting.trim_matches(['|', ' ', '`'])));
+        }
+    }
+    marked.retain(|(table, _)| !table.is_empty());
+    assert_eq!(marked, changes.map(|(table, setting, ..)| (table, setting)));
+
+    let file = folder.write("proxy.toml", &base);
+    let Folder { dir, authority, files } = folder;
+    let mut proxy = Proxy::configured(&file, authority, files);
+    let mut nth = 0;
+    for (_, _, from, to, named) in changes {
+        fs::write(&file, base.replacen(from, to, 1)).unwrap();
+        proxy.kill("-HUP");
+        nth += 1;
+        let count = Cell::new(0);
+        let line = proxy.line("reload_failed", |line| {
+            count.set(count.get() + u32::from(line.contains("\"reload_failed\"")));
+            (count.get() == nth).then(|| line.to_owned())
+        });
+        assert!(line.contains(&format!("{named} cannot be changed by a reload; restart, or use a takeover")), "{line}");
+    }
+    fs::write(&file, base.replace("[process]", "[process]\ndrain = '7s'\nspin = 'report'")).unwrap();
+    proxy.kill("-HUP");
+    proxy.line("reloaded", |line| line.contains("\"reloaded\"").then_some(()));
+    proxy.stop();
+    drop(dir);
 }
