@@ -223,6 +223,12 @@ fn read_process(section: &Section<'_>, reader: &mut Reader) -> Result<ProcessSet
         }
         Ok(path)
     });
+    let group = match (&user, group, section.get("group")) {
+        (Ok(None), Ok(Some(_)), Some(value)) => {
+            Err(value.error(reader, "has no effect without process.user: name the user to become, or remove it"))
+        }
+        (_, group, _) => group,
+    };
     let defaults = ProcessSettings::default();
     let drain = section.or(reader, "drain", defaults.drain, Value::duration);
     let spin = section.or(reader, "spin", SpinAction::default(), Value::word);

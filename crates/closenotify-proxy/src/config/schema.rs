@@ -192,7 +192,7 @@ static PROCESS: Table = Table {
             "group",
             Form::Text("group name"),
             LeftOut::Nothing("the group of `user`"),
-            "The group to become after the addresses are bound.",
+            "The group to become after the addresses are bound. Only together with `user`.",
         ),
         fixed(
             "takeover",

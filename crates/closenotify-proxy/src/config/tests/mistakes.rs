@@ -73,6 +73,11 @@ fn each_mistake_is_named_with_its_place_and_what_to_write() {
             "[limits]\nsessions = 0\n[[listener]]",
             "2:12: limits.sessions: 0 is out of bounds: write a number from 1 to 10000000",
         ),
+        (
+            "[[listener]]",
+            "[process]\ngroup = 'www-data'\n[[listener]]",
+            "2:9: process.group: has no effect without process.user: name the user to become, or remove it",
+        ),
         ("[[listener]]", "[limits]\nsessions = -1\n[[listener]]", "-1 is out of bounds"),
         ("[[listener]]", "[limits]\nsessions = 99999999999999999999999999\n[[listener]]", "is out of bounds"),
         (
