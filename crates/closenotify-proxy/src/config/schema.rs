@@ -375,8 +375,8 @@ static UPSTREAM: Table = Table {
             "addresses",
             Form::Texts("host:port, [ipv6]:port or unix:/path; the port from 1 to 65535"),
             LeftOut::Required,
-            "The servers. When one cannot be reached, the next one is tried. A Unix socket cannot carry a reset: to a server \
-             behind one, a truncated request looks complete.",
+            "The servers. When one cannot be reached, the next one is tried. A Unix socket cannot carry a reset: a \
+             server at one reads a truncated request as a complete one.",
         ),
         setting(
             "balance",

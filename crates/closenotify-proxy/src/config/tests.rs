@@ -52,6 +52,14 @@ fn path(text: &str) -> PathBuf {
 }
 
 #[test]
+fn example_of_the_readme_is_a_complete_file() {
+    let readme = include_str!("../../../../README.md");
+    let (_, after) = readme.split_once("```toml\n").unwrap();
+    let config = good(after.split_once("```").unwrap().0);
+    assert_eq!((config.listeners.len(), config.upstreams["app"].addresses.len()), (1, 2));
+}
+
+#[test]
 fn example_of_the_docs_passes_the_check_without_a_warning() {
     let config = good(EXAMPLE);
     assert_eq!(config.admin.unwrap().to_string(), "127.0.0.1:9901");
