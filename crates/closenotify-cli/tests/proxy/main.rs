@@ -12,3 +12,4 @@ mod incident;
 mod limits;
 mod no_loss;
 mod tls_client;
+mod unseen;
