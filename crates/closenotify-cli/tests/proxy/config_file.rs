@@ -263,11 +263,9 @@ fn a_reload_that_changes_what_needs_a_restart_fails_and_names_it() {
     let file = folder.write("proxy.toml", &base);
     let Folder { dir, authority, files } = folder;
     let mut proxy = Proxy::configured(&file, authority, files);
-    let mut nth = 0;
-    for (_, _, from, to, named) in changes {
+    for (nth, (_, _, from, to, named)) in (1..).zip(changes) {
         fs::write(&file, base.replacen(from, to, 1)).unwrap();
         proxy.kill("-HUP");
-        nth += 1;
         let count = Cell::new(0);
         let line = proxy.line("reload_failed", |line| {
             count.set(count.get() + u32::from(line.contains("\"reload_failed\"")));
