@@ -4,12 +4,15 @@
 
 mod admin;
 mod bad_input;
+mod bench;
 mod clients;
 mod config_file;
+mod far;
 mod fidelity;
 mod harness;
 mod incident;
 mod limits;
+mod matrix;
 mod no_loss;
 mod tls_client;
 mod unseen;

@@ -2,12 +2,13 @@
 //! are two things. rustls does the TLS.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
 use rustls::ClientConnection;
 use rustls_pki_types::ServerName;
 use testkit::certs::TlsVersion;
+use testkit::net::reset_on_close;
 
 use crate::harness::{LIMIT, Proxy, collect};
 
@@ -60,6 +61,16 @@ impl TlsClient {
     pub(crate) fn send(&mut self, data: &[u8]) {
         let records = self.seal(data);
         self.write(&records);
+    }
+
+    /// FIN alone.
+    pub(crate) fn fin(&self) {
+        self.socket.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Closes by a reset.
+    pub(crate) fn reset(self) {
+        reset_on_close(&self.socket);
     }
 
     /// Reads exactly `length` bytes of data.
