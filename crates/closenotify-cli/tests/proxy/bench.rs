@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::fs;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -51,6 +53,18 @@ impl Bench {
         let files = self.authority.write_pem_files();
         Served { proxy: Proxy::configured(&config, self.authority, files), dir: self.dir }
     }
+}
+
+/// An upstream that takes any number of connections, reads each to its end, and closes it.
+pub(crate) fn sink() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            thread::spawn(move || io::copy(&mut socket.unwrap(), &mut io::sink()));
+        }
+    });
+    address
 }
 
 fn both(leaf: &Leaf) -> String {

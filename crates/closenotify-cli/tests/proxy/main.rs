@@ -14,5 +14,6 @@ mod incident;
 mod limits;
 mod matrix;
 mod no_loss;
+mod routing;
 mod tls_client;
 mod unseen;

@@ -2,10 +2,10 @@
 //! are two things. rustls does the TLS.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use rustls::ClientConnection;
+use rustls::{ClientConfig, ClientConnection};
 use rustls_pki_types::ServerName;
 use testkit::certs::TlsVersion;
 use testkit::net::reset_on_close;
@@ -20,12 +20,17 @@ pub(crate) struct TlsClient {
 
 impl TlsClient {
     pub(crate) fn connect(proxy: &Proxy, version: TlsVersion) -> Self {
-        let mut socket = TcpStream::connect(proxy.address).unwrap();
+        let config = proxy.authority.client_config(version);
+        Self::connect_to(proxy.address, config, ServerName::from(proxy.address.ip()))
+    }
+
+    /// A client of the server with this name, which it asks for if it is a DNS name.
+    pub(crate) fn connect_to(address: SocketAddr, config: Arc<ClientConfig>, name: ServerName<'static>) -> Self {
+        let mut socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(LIMIT)).unwrap();
         socket.set_write_timeout(Some(LIMIT)).unwrap();
         socket.set_nodelay(true).unwrap();
-        let config = proxy.authority.client_config(version);
-        let mut connection = ClientConnection::new(Arc::clone(&config), ServerName::from(proxy.address.ip())).unwrap();
+        let mut connection = ClientConnection::new(config, name).unwrap();
         connection.set_buffer_limit(None);
         while connection.is_handshaking() {
             connection.complete_io(&mut socket).unwrap();
