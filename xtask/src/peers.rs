@@ -85,12 +85,13 @@ struct Peer {
     package: &'static str,
 }
 
-const PEERS: [Peer; 12] = [
+const PEERS: [Peer; 13] = [
     Peer { program: "gnutls-cli", package: "gnutls-bin" },
     Peer { program: "curl", package: "curl" },
     Peer { program: "openssl", package: "openssl" },
     Peer { program: "python3", package: "python3" },
     Peer { program: "node", package: "nodejs" },
+    Peer { program: "/usr/sbin/haproxy", package: "haproxy" },
     // Its server is in no folder of PATH; this starts it.
     Peer { program: "pg_ctlcluster", package: "postgresql" },
     // What scrapes the proxy, and checks its metrics and alert rules (promtool).

@@ -52,6 +52,12 @@ pub fn node() -> PathBuf {
     find("node", "nodejs")
 }
 
+/// HAProxy, which a user's PATH may not have.
+#[must_use]
+pub fn haproxy() -> PathBuf {
+    find("/usr/sbin/haproxy", "haproxy")
+}
+
 /// A command that runs a Python script of this crate's `py/` folder, such as `tls_peer.py`.
 #[must_use]
 pub fn python_client(script_name: &str) -> Command {

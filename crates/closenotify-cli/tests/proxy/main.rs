@@ -14,6 +14,7 @@ mod incident;
 mod limits;
 mod matrix;
 mod no_loss;
+mod proxy_protocol;
 mod routing;
 mod tls_client;
 mod unseen;

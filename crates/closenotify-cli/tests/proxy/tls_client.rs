@@ -26,7 +26,11 @@ impl TlsClient {
 
     /// A client of the server with this name, which it asks for if it is a DNS name.
     pub(crate) fn connect_to(address: SocketAddr, config: Arc<ClientConfig>, name: ServerName<'static>) -> Self {
-        let mut socket = TcpStream::connect(address).unwrap();
+        Self::over(TcpStream::connect(address).unwrap(), config, name)
+    }
+
+    /// A client over a connection that is there.
+    pub(crate) fn over(mut socket: TcpStream, config: Arc<ClientConfig>, name: ServerName<'static>) -> Self {
         socket.set_read_timeout(Some(LIMIT)).unwrap();
         socket.set_write_timeout(Some(LIMIT)).unwrap();
         socket.set_nodelay(true).unwrap();
