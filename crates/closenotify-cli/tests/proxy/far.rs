@@ -93,7 +93,14 @@ impl Listening {
 
     /// The next connection, its header read and its handshake done.
     pub(crate) fn accept(&self) -> Far {
-        let mut far = Far { socket: self.accept_raw(), tls: None, header: Vec::new() };
+        self.accept_within(LIMIT).expect("nobody connects")
+    }
+
+    /// The same; `None` if nobody connects within this time.
+    pub(crate) fn accept_within(&self, limit: Duration) -> Option<Far> {
+        let socket = self.incoming.recv_timeout(limit).ok()?;
+        socket.set_timeouts(LIMIT);
+        let mut far = Far { socket, tls: None, header: Vec::new() };
         if self.kind.header {
             far.header = far.socket.exactly(16);
             assert_eq!(far.header[..12], *b"\r\n\r\n\0\r\nQUIT\n");
@@ -109,14 +116,7 @@ impl Listening {
             }
             far.tls = Some(tls);
         }
-        far
-    }
-
-    /// The next connection, untouched.
-    pub(crate) fn accept_raw(&self) -> Socket {
-        let socket = self.incoming.recv_timeout(LIMIT).expect("nobody connects");
-        socket.set_timeouts(LIMIT);
-        socket
+        Some(far)
     }
 }
 

@@ -18,3 +18,4 @@ mod proxy_protocol;
 mod routing;
 mod tls_client;
 mod unseen;
+mod upstreams;

@@ -141,7 +141,10 @@ impl Upstream {
         let mut left: Vec<_> = self.addresses.iter().collect();
         let mut attempts = Vec::new();
         let mut last = false;
-        while let (false, Some((address, standing))) = (last, self.choose(&mut left)) {
+        let mut turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        while let (false, Some((address, standing))) = (last, self.choose(&mut left, turn)) {
+            // After the first one, the others come in their order.
+            turn = 0;
             last = standing != Standing::Available;
             let attempt = Attempt::begin(address, Instant::now());
             match self.attempt(attempt.address(), timeout, header).await {
@@ -159,23 +162,23 @@ impl Upstream {
         Err(ConnectError { upstream: self.name.clone(), attempts })
     }
 
-    /// Removes the address to try next from `left`, and returns whether it rests.
-    fn choose<'a>(&self, left: &mut Vec<&'a Arc<Address>>) -> Option<(&'a Arc<Address>, Standing)> {
+    /// Removes the address to try next from `left`, which then begins with the one after it, and returns whether it rests.
+    fn choose<'a>(&self, left: &mut Vec<&'a Arc<Address>>, turn: usize) -> Option<(&'a Arc<Address>, Standing)> {
         let now = Instant::now();
         let standings: Vec<_> = left.iter().map(|address| address.standing(now)).collect();
         let available: Vec<_> = (0..left.len()).filter(|at| standings[*at] == Standing::Available).collect();
         let at = if available.is_empty() {
             (0..left.len()).min_by_key(|at| standings[*at])?
         } else {
-            let turn = self.turn.fetch_add(1, Ordering::Relaxed) % available.len();
-            let mut in_turn = available.iter().cycle().skip(turn).take(available.len()).copied();
+            let mut in_turn = available.iter().cycle().skip(turn % available.len()).take(available.len()).copied();
             match self.balance {
                 Balance::RoundRobin => in_turn.next()?,
                 // The first of those with the fewest.
                 Balance::LeastSessions => in_turn.min_by_key(|at| left[*at].sessions())?,
             }
         };
-        Some((left.remove(at), standings[at]))
+        left.rotate_left(at);
+        Some((left.remove(0), standings[at]))
     }
 
     /// Tries one address. Returns the stream, and the address that answered.
