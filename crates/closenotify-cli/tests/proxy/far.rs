@@ -148,6 +148,40 @@ impl Far {
         self.fin();
     }
 
+    /// The same, and says whether the connection took it.
+    pub(crate) fn try_send(&mut self, data: &[u8]) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else { return self.socket.write_all(data) };
+        tls.writer().write_all(data)?;
+        while tls.wants_write() {
+            tls.write_tls(&mut self.socket)?;
+        }
+        Ok(())
+    }
+
+    /// Sends close_notify, and bytes after it in the same write.
+    pub(crate) fn close_notify_and(&mut self, trailing: &[u8]) {
+        let tls = self.tls.as_mut().expect("plain upstreams know no close_notify");
+        tls.send_close_notify();
+        let mut bytes = Vec::new();
+        tls.write_tls(&mut bytes).unwrap();
+        bytes.extend(trailing);
+        self.socket.write_all(&bytes).unwrap();
+    }
+
+    /// Sends bytes that are no record of its session.
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
+        self.socket.write_all(bytes).unwrap();
+    }
+
+    /// Sends a fatal alert (decode_error).
+    pub(crate) fn fatal_alert(&mut self) {
+        let tls = self.tls.as_mut().expect("plain upstreams know no alerts");
+        // rustls makes one when it is given what is no TLS.
+        tls.read_tls(&mut &b"no record"[..]).unwrap();
+        tls.process_new_packets().unwrap_err();
+        flush(tls, &mut self.socket);
+    }
+
     /// FIN alone.
     pub(crate) fn fin(&self) {
         self.socket.fin();
@@ -175,6 +209,11 @@ impl Far {
             }
         }
         data
+    }
+
+    /// Reads to the end of the connection what is no TLS any more: `fin` or `rst`.
+    pub(crate) fn end_of_socket(&mut self) -> &'static str {
+        end(self.socket.read_to_end(&mut Vec::new()))
     }
 
     /// Reads to the end of the connection: the data, and `close_notify`, `fin`, `rst` as they came.

@@ -16,6 +16,8 @@ mod matrix;
 mod no_loss;
 mod proxy_protocol;
 mod routing;
+mod scene;
 mod tls_client;
 mod unseen;
 mod upstreams;
+mod volume;
