@@ -2,56 +2,20 @@
 //! the line and the upstream learn from them.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use testkit::certs::TlsVersion;
 use testkit::net::reset_on_close;
-use testkit::peers::{self, Running, run};
+use testkit::peers::{self, run};
 
 use crate::bench::{Bench, Served, sink};
 use crate::far::{Kind, Listening};
+use crate::haproxy::Haproxy;
 use crate::harness::LIMIT;
 use crate::tls_client::TlsClient;
-
-/// A HAProxy at work.
-struct Haproxy {
-    address: SocketAddr,
-    _running: Running,
-}
-
-impl Haproxy {
-    /// With one frontend of these lines, in which BIND stands for a free address.
-    fn start(bench: &Bench, frontend: &str) -> Self {
-        let [address, ready] = [free_address(), free_address()];
-        let config = format!(
-            "global\n maxconn 100\n\
-             defaults\n timeout connect 20s\n timeout client 20s\n timeout server 20s\n\
-             frontend ready\n mode http\n bind {ready}\n http-request return status 200\n\
-             {}\n",
-            frontend.replace("BIND", &address.to_string())
-        );
-        let config = bench.write("haproxy.cfg", config);
-        let running = Running::start(Command::new(peers::haproxy()).arg("-db").arg("-f").arg(config));
-        let deadline = Instant::now() + LIMIT;
-        // All of its addresses are bound before it serves the first.
-        while TcpStream::connect(ready).is_err() {
-            if Instant::now() >= deadline {
-                panic!("HAProxy does not listen: {}", running.finish(Duration::ZERO));
-            }
-            thread::yield_now();
-        }
-        Self { address, _running: running }
-    }
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 /// A proxy that expects headers from `networks`, with more settings of its listener and of its upstream.
 fn behind(bench: Bench, networks: &str, listener: &str, address: &str, upstream: &str) -> Served {
@@ -261,7 +225,7 @@ fn a_header_that_is_malformed_missing_or_incomplete_is_refused_in_words() {
     let mut served = behind(Bench::new(), "127.0.0.0/8", "", &sink().to_string(), "");
     let address = served.proxy.address;
     let tls = [0x16, 3, 1, 0, 100, 1, 0, 0, 96];
-    let fin = |socket: &TcpStream| socket.shutdown(std::net::Shutdown::Write).unwrap();
+    let fin = |socket: &TcpStream| socket.shutdown(Shutdown::Write).unwrap();
     for (session, (bytes, ends, word, reason)) in (1..).zip([
         (tls.to_vec(), false, "proxy_header_missing", "begins with TLS, without a PROXY protocol header"),
         (b"GET / HTTP/1.1\r\n\r\n".to_vec(), false, "proxy_header_missing", "without a PROXY protocol header"),
