@@ -35,6 +35,16 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
 
     /// Whether the connection has been reset, or both its directions are closed. Takes no error from the socket.
     fn is_dead(&self) -> bool;
+
+    /// Whether writing to a peer that has closed fails at once, as on a Unix socket.
+    fn refuses_late_writes(&self) -> bool {
+        false
+    }
+
+    /// Asked when such a write has failed: whether the peer had read everything before. `false` where the kernel does not say.
+    fn left_after_all(&self) -> bool {
+        false
+    }
 }
 
 /// A connected socket.
@@ -145,6 +155,19 @@ impl Transport for Socket {
         let mut asked = [PollFd::from_borrowed_fd(self.as_fd(), PollFlags::empty())];
         // ERR and HUP need not be asked for.
         poll(&mut asked, Some(&Timespec::default())).is_ok_and(|count| count > 0)
+    }
+
+    fn refuses_late_writes(&self) -> bool {
+        matches!(self.stream, Stream::Unix(_))
+    }
+
+    fn left_after_all(&self) -> bool {
+        match &self.stream {
+            // TCP takes bytes for a peer that has closed, and learns of it later.
+            Stream::Tcp(_) => false,
+            // Closed over bytes that it has not read, the connection has an error: ECONNRESET.
+            Stream::Unix(unix) => matches!(unix.take_error(), Ok(None)),
+        }
     }
 }
 

@@ -21,5 +21,6 @@ mod routing;
 mod scene;
 mod tls_client;
 mod unseen;
+mod unix_listener;
 mod upstreams;
 mod volume;

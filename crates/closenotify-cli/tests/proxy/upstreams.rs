@@ -367,3 +367,40 @@ fn an_upstream_that_dies_before_it_accepts_is_a_reset() {
     assert!(["answer_truncated", "refused"].contains(&line.text("result")), "{line}");
     served.stop();
 }
+
+#[test]
+fn a_client_that_resets_while_its_upstream_is_being_reached_ends_its_session() {
+    let hole = BlackHole::new();
+    let mut served = serve(Bench::new(), &[&hole.address.to_string()], "timeouts = { connect = '1h' }", "");
+    for (number, version) in (1..).zip(TlsVersion::EACH) {
+        let mut client = TlsClient::connect(&served.proxy, version);
+        client.send(b"hello");
+        client.reset();
+        let line = served.session(number);
+        assert_eq!((line.text("phase"), line.text("ended_first")), ("connect", "client"), "{line}");
+        assert_eq!((line.text("result"), line.text("client_received")), ("refused", "reset"), "{line}");
+        line.says(&["left while the upstream was being reached"]);
+    }
+    served.stop();
+}
+
+#[test]
+fn a_request_that_is_complete_before_its_upstream_is_reached_arrives_complete() {
+    let hole = BlackHole::new();
+    let bench = Bench::new();
+    let good = listening(Kind::PLAIN, &bench);
+    let timeouts = "timeouts = { connect = '500ms' }";
+    let mut served = serve(bench, &[&hole.address.to_string(), &good.address], timeouts, "");
+    let mut client = TlsClient::connect(&served.proxy, TlsVersion::V13);
+    let records = [client.seal(b"hello"), client.close_notify()].concat();
+    client.write(&records);
+    client.fin();
+    let mut upstream = good.accept();
+    assert_eq!(upstream.read_to_end(), (b"hello".to_vec(), vec!["fin"]));
+    upstream.send(b"answer");
+    upstream.end();
+    assert_eq!(client.read_to_end(), (b"answer".to_vec(), vec!["close_notify", "fin"]));
+    drop((client, upstream));
+    served.session(1).ended("complete", ["close_notify", "close_notify", "fin", "fin"], "client");
+    served.stop();
+}

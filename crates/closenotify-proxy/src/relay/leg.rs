@@ -65,19 +65,23 @@ pub(crate) struct TlsLeg<T> {
     /// How often there was something after the peer's close_notify while its answer was awaited, and how many bytes.
     looks: u32,
     looked: u64,
+    /// The peer sent close_notify, read everything, and left before our close_notify, which a Unix socket then refuses.
+    left: bool,
 }
 
 impl<T: Transport> TlsLeg<T> {
     pub(crate) fn new(stream: impl Into<TlsStream<Metered<T>>>, policy: TruncationPolicy) -> Self {
-        Self { stream: stream.into(), policy, looks: 0, looked: 0 }
+        Self { stream: stream.into(), policy, looks: 0, looked: 0, left: false }
     }
 
     pub(crate) fn received(&self) -> Option<&ReceivedEnding> {
         self.stream.received_ending()
     }
 
+    /// How our stream ended. A peer that has left after everything has got everything, as far as any kernel can say: TCP takes
+    /// the close_notify for it, too.
     pub(crate) fn sent(&self) -> Option<&SentEnding> {
-        self.stream.sent_ending()
+        if self.left { Some(&SentEnding::CloseNotify) } else { self.stream.sent_ending() }
     }
 
     /// How many bytes after the peer's close_notify were read in search of a reset.
@@ -130,7 +134,15 @@ impl<T: Transport> Leg for TlsLeg<T> {
     }
 
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).map_err(gone)?;
+        if self.transport().refuses_late_writes() {
+            // Then only our close_notify is left to be refused. Elsewhere it goes with the last data.
+            ready!(self.poll_flush(cx))?;
+        }
+        if let Err(error) = ready!(Pin::new(&mut self.stream).poll_shutdown(cx)) {
+            let ended = matches!(self.stream.received_ending(), Some(ReceivedEnding::CloseNotify));
+            self.left = ended && error.kind() == io::ErrorKind::BrokenPipe && self.transport().left_after_all();
+            return Poll::Ready(if self.left { Ok(()) } else { Err(gone(error)) });
+        }
         // A session that a fatal alert ended shuts down too, but not cleanly.
         Poll::Ready(match self.stream.sent_ending() {
             Some(SentEnding::CloseNotify) => {
