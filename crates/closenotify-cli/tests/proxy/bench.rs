@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 use serde_json::Value;
@@ -80,17 +80,6 @@ pub(crate) struct Served {
 impl Served {
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
-    }
-
-    pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
-    }
-
-    /// Where the listener with this name listens.
-    pub(crate) fn listener(&mut self, name: &str) -> SocketAddr {
-        let ending = format!(", listener {name}");
-        let address = |line: &str| Some(line.strip_prefix("listening on ")?.strip_suffix(&ending)?.parse().unwrap());
-        self.proxy.greeting(name, address)
     }
 
     /// The line of the session with this number.

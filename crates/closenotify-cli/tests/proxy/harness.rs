@@ -89,19 +89,14 @@ impl Proxy {
 
     /// The rest of the first line on stdout that begins so.
     pub(crate) fn said(&mut self, beginning: &str) -> String {
-        self.greeting(beginning, |line| line.strip_prefix(beginning).map(str::to_owned))
-    }
-
-    /// The first line on stdout that `wanted` takes.
-    pub(crate) fn greeting<T>(&mut self, what: &str, wanted: impl Fn(&str) -> Option<T>) -> T {
         let deadline = Instant::now() + LIMIT;
         loop {
-            if let Some(found) = self.greeting.iter().find_map(|line| wanted(line)) {
-                return found;
+            if let Some(found) = self.greeting.iter().find_map(|line| line.strip_prefix(beginning)) {
+                return found.to_owned();
             }
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(line) = self.said.recv_timeout(left) else {
-                panic!("it does not say {what:?}, but {:?}", self.greeting)
+                panic!("it does not say {beginning:?}, but {:?}", self.greeting)
             };
             self.greeting.push(line);
         }
@@ -217,10 +212,7 @@ enum Event {
     Session(Box<Session>),
     Draining,
     Aborting,
-    Drained {
-        finished: u64,
-        aborted: u64,
-    },
+    Drained { finished: u64, aborted: u64 },
     #[serde(other)]
     Other,
 }

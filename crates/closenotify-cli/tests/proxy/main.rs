@@ -16,6 +16,7 @@ mod incident;
 mod limits;
 mod matrix;
 mod no_loss;
+mod passthrough;
 mod proxy_protocol;
 mod routing;
 mod scene;

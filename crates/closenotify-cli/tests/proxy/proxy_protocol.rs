@@ -239,7 +239,7 @@ fn a_header_that_is_malformed_missing_or_incomplete_is_refused_in_words() {
     ]) {
         let _any = answer_to(address, &bytes, |socket| {
             if ends {
-                fin(socket)
+                fin(socket);
             }
         });
         let line = served.session(session);

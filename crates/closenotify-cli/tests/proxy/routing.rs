@@ -1,5 +1,4 @@
-//! Where a client is led and whom it meets: server names, certificates, ALPN, versions, client certificates, staples, and TLS
-//! that is passed through; as OpenSSL's `s_client` and curl see them.
+//! Where a client is led and whom it meets: server names, certificates, ALPN, versions, client certificates and staples; as OpenSSL's `s_client` and curl see them.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -9,13 +8,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PKCS_RSA_SHA256, SerialNumber,
     date_time_ymd,
 };
-use testkit::certs::TlsVersion;
 use testkit::peers::{self, Output, run};
 
 use crate::bench::{Bench, Line, Served, sink};
-use crate::far::{Far, Kind, Listening};
 use crate::harness::LIMIT;
-use crate::tls_client::TlsClient;
 
 /// A proxy in front of upstreams that only read, and its clients one after the other.
 struct Site {
@@ -189,104 +185,6 @@ fn an_old_version_is_refused_in_words_and_with_its_alert() {
     let (_, line) = site.s_client(&["-tls1_3"]);
     assert_eq!((line.text("result"), line.text("tls_version")), ("complete", "TLSv1.3"), "{line}");
     site.served.stop();
-}
-
-/// A passthrough route to an upstream with a certificate of its own, and what a session over it has at its two ends.
-struct Passed {
-    served: Served,
-    client: TlsClient,
-    upstream: Far,
-}
-
-impl Passed {
-    fn open(version: TlsVersion) -> Self {
-        let bench = Bench::new();
-        let own = bench.authority.server_config_with(TlsVersion::Both, &bench.authority.issue(&["own.test"]));
-        let config = bench.authority.client_config(version);
-        let listening = Listening::new(Kind { tls: true, ..Kind::PLAIN }, bench.path("").as_path(), own);
-        let served = bench.serve(&format!(
-            "[[listener]]
-             name = 'web'
-             listen = '127.0.0.1:0'
-             route = [{{ sni = 'own.test', passthrough = 'raw' }}]
-             [upstream.raw]
-             addresses = '{}'",
-            listening.address
-        ));
-        let address = served.proxy.address;
-        // Its handshake is complete only if the certificate is that of the upstream.
-        let (client, upstream) = std::thread::scope(|scope| {
-            let client = scope.spawn(move || TlsClient::connect_to(address, config, "own.test".try_into().unwrap()));
-            let upstream = listening.accept();
-            (client.join().unwrap(), upstream)
-        });
-        let mut passed = Self { served, client, upstream };
-        passed.client.send(b"hello");
-        assert_eq!(passed.upstream.read(5), b"hello");
-        passed.upstream.send(b"ready");
-        assert_eq!(passed.client.read(5), b"ready");
-        passed
-    }
-
-    /// Closes both ends, and asserts what the line says.
-    #[track_caller]
-    fn line(self, result: &str, endings: [&str; 4], first: &str) {
-        let Self { mut served, client, upstream } = self;
-        drop((client, upstream));
-        let line = served.session(1);
-        line.ended(result, endings, first);
-        assert_eq!((line.text("handshake"), line.text("upstream_name")), ("passthrough", "raw"), "{line}");
-        assert_eq!((line.text("sni"), line.text("tls_version")), ("own.test", "-"), "{line}");
-        served.stop();
-    }
-}
-
-#[test]
-fn passed_through_tls_half_closes_as_it_came() {
-    for version in TlsVersion::EACH {
-        let mut passed = Passed::open(version);
-        let end = passed.client.close_notify();
-        passed.client.write(&end);
-        passed.client.fin();
-        assert_eq!(passed.upstream.read_to_end(), (vec![], vec!["close_notify", "fin"]));
-        passed.upstream.send(b"answer");
-        passed.upstream.end();
-        assert_eq!(passed.client.read_to_end(), (b"answer".to_vec(), vec!["close_notify", "fin"]));
-        passed.line("complete", ["fin"; 4], "client");
-    }
-}
-
-#[test]
-fn passed_through_fin_stays_a_fin_and_a_missing_close_notify_missing() {
-    for version in TlsVersion::EACH {
-        let mut passed = Passed::open(version);
-        passed.upstream.send(b"half an answer");
-        passed.upstream.fin();
-        assert_eq!(passed.client.read_to_end(), (b"half an answer".to_vec(), vec!["fin"]));
-        passed.client.send(b"more");
-        passed.client.fin();
-        assert_eq!(passed.upstream.read_to_end(), (b"more".to_vec(), vec!["fin"]));
-        passed.line("complete", ["fin"; 4], "upstream");
-    }
-}
-
-#[test]
-fn passed_through_reset_is_a_reset_on_the_other_side() {
-    for version in TlsVersion::EACH {
-        let Passed { mut served, client, mut upstream } = Passed::open(version);
-        client.reset();
-        assert_eq!(upstream.read_to_end(), (vec![], vec!["rst"]));
-        served.session(1).ended("request_truncated", ["reset", "reset", "abandoned", "reset"], "client");
-        served.stop();
-
-        let Passed { mut served, mut client, mut upstream } = Passed::open(version);
-        upstream.send(b"half an answer");
-        assert_eq!(client.read(14), b"half an answer");
-        upstream.reset();
-        assert_eq!(client.read_to_end(), (vec![], vec!["rst"]));
-        served.session(1).ended("answer_truncated", ["abandoned", "reset", "reset", "reset"], "upstream");
-        served.stop();
-    }
 }
 
 #[test]
