@@ -224,16 +224,16 @@ impl Far {
             return (data, words);
         };
         loop {
+            // What came with the handshake is there already.
+            let closed = tls.process_new_packets().unwrap().peer_has_closed();
+            let _would_block = tls.reader().read_to_end(&mut data);
+            if closed {
+                words.push("close_notify");
+                words.push(end(uninterrupted(|| self.socket.read(&mut [0; 64]))));
+                return (data, words);
+            }
             match uninterrupted(|| tls.read_tls(&mut self.socket)) {
-                Ok(1..) => {
-                    let closed = tls.process_new_packets().unwrap().peer_has_closed();
-                    let _would_block = tls.reader().read_to_end(&mut data);
-                    if closed {
-                        words.push("close_notify");
-                        words.push(end(uninterrupted(|| self.socket.read(&mut [0; 64]))));
-                        return (data, words);
-                    }
-                }
+                Ok(1..) => {}
                 last => {
                     words.push(end(last));
                     return (data, words);

@@ -212,7 +212,10 @@ enum Event {
     Session(Box<Session>),
     Draining,
     Aborting,
-    Drained { finished: u64, aborted: u64 },
+    Drained {
+        finished: u64,
+        aborted: u64,
+    },
     #[serde(other)]
     Other,
 }

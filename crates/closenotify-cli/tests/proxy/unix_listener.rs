@@ -81,11 +81,11 @@ fn a_truncated_answer_has_no_close_notify() {
 #[test]
 fn a_client_that_leaves_over_an_unread_answer_did_not_get_it() {
     let (upstream, address) = backend(|mut socket| {
+        socket.read_exact(&mut [0; 5]).unwrap();
         socket.write_all(b"an answer").unwrap();
         collect(socket)
     });
     let mut served = serve(Bench::new(), &address.to_string(), "");
-    // In TLS 1.2 the first byte after the handshake is one of the answer.
     let config = served.proxy.authority.client_config(TlsVersion::V12);
     let mut tls = ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap();
     let mut socket = UnixStream::connect(served.path("web.sock")).unwrap();
@@ -93,6 +93,9 @@ fn a_client_that_leaves_over_an_unread_answer_did_not_get_it() {
     while tls.is_handshaking() {
         tls.complete_io(&mut socket).unwrap();
     }
+    tls.writer().write_all(b"hello").unwrap();
+    tls.write_tls(&mut socket).unwrap();
+    // In TLS 1.2 the first byte after the handshake is one of the answer.
     socket.read_exact(&mut [0]).unwrap();
     tls.send_close_notify();
     tls.write_tls(&mut socket).unwrap();
