@@ -87,7 +87,8 @@ impl Socket {
                 let segment = tcp_info(tcp).map_or(0, |info| info[SND_MSS] & u64::from(u32::MAX));
                 self.unsent().unwrap_or(0) > 2 * segment
             }
-            Stream::Unix(_) => self.unsent().unwrap_or(0) > 0,
+            // A peer that has read everything leaves a close_notify unread, which takes a buffer.
+            Stream::Unix(_) => self.unsent().unwrap_or(0) > SMALL_BUFFER,
         }
     }
 
@@ -246,6 +247,9 @@ sockopt_impl!(
     libc::TCP_INFO,
     [u64; 16]
 );
+
+/// The most that the kernel counts for a buffer with a few bytes.
+const SMALL_BUFFER: u64 = 4096;
 
 /// The word of `tcpi_snd_mss`, in its lower half on the machines that we know (it is the first of two).
 const SND_MSS: usize = 2;

@@ -139,6 +139,14 @@ impl Proxy {
         })
     }
 
+    /// The line of the first session whose handshake came to this.
+    pub(crate) fn handshake(&mut self, word: &str) -> Session {
+        self.line(&format!("session whose handshake is {word}"), |line| {
+            let Event::Session(session) = Event::of(line) else { return None };
+            (session.handshake == word).then_some(*session)
+        })
+    }
+
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
         self.kill("-TERM");
