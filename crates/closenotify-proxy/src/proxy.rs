@@ -415,6 +415,12 @@ impl Proxy {
         }
         let drain = self.generation.config.process.drain;
         let deadline = Instant::now() + drain;
+        if matches!(why, Why::Successor(_))
+            && let Some((server, _)) = self.admin.take()
+        {
+            // It is the successor's now: of two processes that answer in turns nobody sees either.
+            let _ = timeout(LEAVE, server.leave()).await;
+        }
         // Ordered first, logged second.
         self.tell_drain(why, drain);
         // Without our descriptors each worker closes its sockets when it has accepted what waited there.
@@ -667,6 +673,9 @@ const STATUS: Duration = Duration::from_secs(1);
 
 /// How long a reload may take to open its addresses.
 const OPEN: Duration = Duration::from_secs(5);
+
+/// How long it waits at most until its admin listener is closed for a successor.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// How long the end of the process waits for the log.
 const FLUSH: Duration = Duration::from_secs(2);

@@ -20,9 +20,11 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -30,14 +32,27 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
+use crate::shutdown::Shutdown;
 use crate::telemetry::Telemetry;
 use listener::Listening;
 use routes::Routes;
 
-/// An admin listener that serves; dropping it ends it, with the connections that it has.
+/// An admin listener that serves. Dropping it closes it; connections that it has get the answer that they wait for.
 #[derive(Debug)]
 pub(crate) struct AdminServer {
-    _stop: oneshot::Sender<Infallible>,
+    stop: oneshot::Sender<Infallible>,
+    closed: oneshot::Receiver<Infallible>,
+}
+
+impl AdminServer {
+    /// Closes it, and returns when this process accepts nothing there any more: whoever connects from then on gets to another
+    /// process that has the socket.
+    pub(crate) async fn leave(self) {
+        let Self { stop, closed } = self;
+        drop(stop);
+        // Never sent: it is the sender's end that counts.
+        let _ = closed.await;
+    }
 }
 
 impl Admin {
@@ -54,21 +69,28 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let routes = Arc::new(Routes::new(telemetry, self.host()));
         let (stop, stopped) = oneshot::channel();
+        let (closes, closed) = oneshot::channel();
         let listening = {
             let _entered = runtime.enter();
             self.listening()?
         };
         thread::Builder::new().name("admin".into()).spawn(move || {
             runtime.block_on(async {
+                let room = Arc::new(Semaphore::new(bounds.connections));
+                let (ending, end) = Shutdown::channel();
                 tokio::select! {
                     biased;
                     // Never sent: it is the sender's end that counts.
                     _stopped = stopped => {}
-                    never = accept(listening, routes, bounds) => match never {},
+                    never = accept(listening, &room, routes, bounds, end) => match never {},
                 }
+                drop(closes);
+                ending.drain();
+                let all = u32::try_from(bounds.connections).unwrap_or(u32::MAX);
+                let _ = timeout(bounds.last, room.acquire_many(all)).await;
             });
         })?;
-        Ok(AdminServer { _stop: stop })
+        Ok(AdminServer { stop, closed })
     }
 }
 
@@ -96,15 +118,20 @@ impl Default for Bounds {
     }
 }
 
-async fn accept(listening: Listening, routes: Arc<Routes>, bounds: Bounds) -> Infallible {
-    let room = Arc::new(Semaphore::new(bounds.connections));
+async fn accept(
+    listening: Listening,
+    room: &Arc<Semaphore>,
+    routes: Arc<Routes>,
+    bounds: Bounds,
+    end: Shutdown,
+) -> Infallible {
     loop {
-        let place = Arc::clone(&room).acquire_owned().await.expect("it is never closed");
+        let place = Arc::clone(room).acquire_owned().await.expect("it is never closed");
         let accepted = listening.accept().await;
-        let routes = Arc::clone(&routes);
+        let (routes, end) = (Arc::clone(&routes), end.clone());
         match accepted {
             Ok(io) => drop(tokio::spawn(async move {
-                connection(io, routes, bounds).await;
+                connection(io, routes, bounds, end).await;
                 drop(place);
             })),
             // Out of descriptors, mostly: it would fail again at once, for as long as it lasts.
@@ -113,11 +140,19 @@ async fn accept(listening: Listening, routes: Arc<Routes>, bounds: Bounds) -> In
     }
 }
 
-/// Serves one connection to its end.
-async fn connection(io: impl AsyncRead + AsyncWrite + Unpin, routes: Arc<Routes>, bounds: Bounds) {
+/// Serves one connection to its end, or to that of the answer that it waits for when the listener is closed.
+async fn connection(io: impl AsyncRead + AsyncWrite + Unpin, routes: Arc<Routes>, bounds: Bounds, end: Shutdown) {
+    let (asked, last) = (AtomicBool::new(false), AtomicBool::new(false));
     let service = service_fn(|request| {
-        let routes = Arc::clone(&routes);
-        async move { Ok::<_, Infallible>(routes.respond(&request).await) }
+        let (routes, last) = (Arc::clone(&routes), &last);
+        asked.store(true, Ordering::Relaxed);
+        async move {
+            let mut response = routes.respond(&request).await;
+            if last.load(Ordering::Relaxed) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -126,10 +161,17 @@ async fn connection(io: impl AsyncRead + AsyncWrite + Unpin, routes: Arc<Routes>
         .serve_connection(TokioIo::new(io), service);
     let mut serving = pin!(serving);
     // How a connection here fails is its client's concern.
-    if timeout(bounds.connection, serving.as_mut()).await.is_err() {
-        serving.as_mut().graceful_shutdown();
-        let _ = timeout(bounds.last, serving).await;
+    tokio::select! {
+        _ended = serving.as_mut() => return,
+        () = sleep(bounds.connection) => {}
+        () = end.draining() => {}
     }
+    last.store(true, Ordering::Relaxed);
+    // One that was accepted a moment ago may have sent its first request, and hyper would not read it any more.
+    if asked.load(Ordering::Relaxed) {
+        serving.as_mut().graceful_shutdown();
+    }
+    let _ = timeout(bounds.last, serving).await;
 }
 
 /// How long a request's head may be; hyper reads no less.

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use super::*;
 use crate::address::Endpoint;
 use crate::events::{Entry, Event, Phase, SessionEndings};
-use crate::listen::{self, Listening};
+use crate::listen::{self, Listener, Listening};
 use crate::live::{LiveSession, Sample};
 use crate::relay::TcpEnding;
 use crate::telemetry::tests::quiet;
@@ -275,6 +275,35 @@ fn a_dropped_server_closes_its_port() {
         assert!(start.elapsed() < LIMIT);
         thread::yield_now();
     }
+}
+
+/// Another process has the socket, too, and what connects from now on is for it.
+#[test]
+fn a_server_that_leaves_answers_whom_it_has_accepted_and_nobody_else() {
+    let (telemetry, _folder) = quiet();
+    let (admin, socket) = open(&"127.0.0.1:0".parse().unwrap());
+    let address = socket.local().to_string();
+    let server = admin.serve(telemetry).unwrap();
+    let accepted = connect(&address);
+    let mut kept = connect(&address);
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    kept.write_all(request.as_bytes()).unwrap();
+    assert!(kept.read(&mut [0; 1024]).unwrap() > 0, "both are accepted by now");
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async { timeout(LIMIT, server.leave()).await.unwrap() });
+    assert_eq!(kept.read(&mut [0; 1024]).unwrap(), 0, "one that rests is closed");
+    assert_eq!(exchange(accepted, &request).status, 200);
+    // The kernel completes it, for whoever has the socket.
+    let waits = connect(&address);
+    waits.set_nonblocking(true).unwrap();
+    (&waits).write_all(request.as_bytes()).unwrap();
+    let Listener::Tcp(ours) = &socket.sockets()[0] else { panic!("it is TCP") };
+    let (mut connection, _) = ours.accept().unwrap();
+    connection.set_nonblocking(false).unwrap();
+    let mut asked = vec![0; request.len()];
+    connection.read_exact(&mut asked).unwrap();
+    assert_eq!(asked, request.as_bytes(), "nobody took it before");
 }
 
 #[test]
