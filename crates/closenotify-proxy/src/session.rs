@@ -457,8 +457,10 @@ impl Session<'_> {
                 view.answer(guard.sample());
             }
             #[cfg(test)]
-            if self.entry.sni.as_deref() == Some(tests::SPINS) {
-                cx.waker().wake_by_ref();
+            match self.entry.sni.as_deref() {
+                Some(tests::SPINS) => cx.waker().wake_by_ref(),
+                Some(tests::PANICS) => panic!("planted"),
+                _ => {}
             }
             Pin::new(&mut guard).poll(cx)
         });
