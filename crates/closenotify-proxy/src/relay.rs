@@ -17,6 +17,7 @@ pub use leg::TcpEnding;
 pub(crate) use leg::{Arrival, Leg, Side, TcpLeg, TlsLeg};
 pub(crate) use pump::Outcome;
 
+use crate::tcp_end::QUIET;
 use bytes::BytesMut;
 use closenotify::Deadline;
 use pollcheck::meter::Gauge;
@@ -49,6 +50,17 @@ pub(crate) enum First {
     Proxy,
 }
 
+/// Whether a leg that has not ended was sending, so that it may not have read what it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// It was quiet.
+    No,
+    /// A moment ago, as bytes were sent to it.
+    Lately,
+    /// It has sent more than was passed on.
+    Behind,
+}
+
 /// What became of a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Report {
@@ -64,8 +76,8 @@ pub(crate) struct Report {
     pub(crate) bytes_a_to_b: u64,
     /// Bytes from `b` that `a` took.
     pub(crate) bytes_b_to_a: u64,
-    /// Whether `a` and `b` each have sent more than was passed on, without an end.
-    pub(crate) sending: [bool; 2],
+    /// Whether `a` and `b` each were sending.
+    pub(crate) sending: [Sending; 2],
 }
 
 /// Relays between two legs until both directions have ended, one of them was truncated, or a deadline has passed.
@@ -126,7 +138,7 @@ impl<'a, A: Leg, B: Leg> Relay<'a, A, B> {
             b_to_a: self.b_to_a.outcome(),
             bytes_a_to_b: self.a_to_b.bytes(),
             bytes_b_to_a: self.b_to_a.bytes(),
-            sending: [self.a_to_b.is_behind(), self.b_to_a.is_behind()],
+            sending: [sending(&self.a_to_b, &self.b_to_a), sending(&self.b_to_a, &self.a_to_b)],
         }
     }
 
@@ -289,6 +301,16 @@ impl<A: Leg, B: Leg> Future for Relay<'_, A, B> {
                 return Poll::Ready(this.report());
             }
         }
+    }
+}
+
+/// Whether the source of the first pump, which is the sink of the second, was sending.
+fn sending(from: &Pump, to: &Pump) -> Sending {
+    let lately = |at: Option<Instant>| at.is_some_and(|at| at.elapsed() < QUIET);
+    match () {
+        () if from.is_behind() => Sending::Behind,
+        () if lately(from.given()) && lately(to.taken()) => Sending::Lately,
+        () => Sending::No,
     }
 }
 

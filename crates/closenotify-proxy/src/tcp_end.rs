@@ -17,6 +17,7 @@ use pollcheck::meter::Metered;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, sleep};
 
+use crate::relay::Sending;
 use crate::socket::{Socket, Transport};
 
 /// What is waited for, after everything has been acknowledged.
@@ -81,17 +82,22 @@ impl Ending for Session<'_> {
 }
 
 /// Waits until everything is delivered, for as long as the peer takes some of it within `patience`; then for what `until` says,
-/// within the bounds of [`Linger::default`]. `sent_lately` says whether the peer was sending when this began.
+/// within the bounds of [`Linger::default`]. `sending` says whether the peer was sending when this began: one that was not
+/// behind then, and only talks, learns of the reset within `patience`.
 ///
 /// Dropping the future leaves the connection as it is.
-pub(crate) async fn settle<T: Ending>(io: &mut T, until: Until, patience: Duration, sent_lately: bool) -> Settled {
+pub(crate) async fn settle<T: Ending>(io: &mut T, until: Until, patience: Duration, sending: Sending) -> Settled {
     let bounds = Linger::default();
     let mut settled = Settled { delivered: false, ended: false, discarded: 0 };
     let mut pause = FIRST_LOOK;
     let mut timer = pin!(sleep(pause.min(patience)));
     let mut queue = u64::MAX;
     let mut moved = Instant::now();
-    let mut heard = sent_lately.then_some(moved);
+    let mut heard = (sending != Sending::No).then_some(moved);
+    let most = match (until, sending) {
+        (Until::Quiet, Sending::No | Sending::Lately) => bounds.time.min(patience),
+        _ => bounds.time,
+    };
     let mut delivered_at = None;
     poll_fn(|cx| {
         loop {
@@ -109,7 +115,7 @@ pub(crate) async fn settle<T: Ending>(io: &mut T, until: Until, patience: Durati
             settled.delivered = left == 0;
             let over = if settled.delivered {
                 let since = *delivered_at.get_or_insert(now);
-                let spent = settled.discarded >= bounds.bytes || now >= since + bounds.time;
+                let spent = settled.discarded >= bounds.bytes || now >= since + most;
                 settled.ended
                     || spent
                     || match until {
@@ -150,7 +156,7 @@ fn discard<T: Ending>(io: &mut T, cx: &mut Context<'_>, budget: u64, ended: &mut
 }
 
 /// How long a peer is quiet, at least, before a reset: so long that one that still sends is told apart.
-const QUIET: Duration = Duration::from_millis(500);
+pub(crate) const QUIET: Duration = Duration::from_millis(500);
 
 /// The pauses between two looks at the send queue: they double from the first to the last.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
@@ -170,7 +176,7 @@ mod tests {
     /// Runs `end` over a scripted connection, beside a script, on a paused clock; returns what it came to, and the time.
     fn play(
         until: Until,
-        sending: bool,
+        sending: Sending,
         script: impl AsyncFnOnce(&Script),
         at_first: impl FnOnce(&Script),
     ) -> (Settled, Duration) {
@@ -186,12 +192,11 @@ mod tests {
 
     #[test]
     fn what_is_delivered_is_reset_at_once() {
-        let (settled, took) = play(Until::Quiet, false, async |_| {}, |_| {});
+        let (settled, took) = play(Until::Quiet, Sending::No, async |_| {}, |_| {});
         assert_eq!(settled, Settled { delivered: true, ended: false, discarded: 0 });
         assert_eq!(took, Duration::ZERO);
     }
 
-    /// docs/cases.md D08
     #[test]
     fn a_reset_waits_for_a_slow_reader_and_gives_up_on_one_that_stopped() {
         let slowly = async |kernel: &Script| {
@@ -200,7 +205,7 @@ mod tests {
                 sleep(PATIENCE * 9 / 10).await;
             }
         };
-        let (settled, took) = play(Until::Quiet, false, slowly, |kernel| kernel.set_unsent(100));
+        let (settled, took) = play(Until::Quiet, Sending::No, slowly, |kernel| kernel.set_unsent(100));
         assert!(settled.delivered);
         assert!(took >= PATIENCE * 45, "{took:?}");
 
@@ -215,7 +220,7 @@ mod tests {
             kernel.set_unsent(100);
             let start = Instant::now();
             let settled = tokio::select! {
-                settled = settle(&mut io, Until::Quiet, PATIENCE, false) => settled,
+                settled = settle(&mut io, Until::Quiet, PATIENCE, Sending::No) => settled,
                 () = stops(&kernel) => panic!("it waits for ever"),
             };
             assert!(!settled.delivered);
@@ -225,8 +230,6 @@ mod tests {
     }
 
     /// F6: an answer that came complete is read by a client that still uploads only if no reset overtakes it.
-    ///
-    /// docs/cases.md D17
     #[test]
     fn a_peer_that_still_sends_is_read_on_until_it_ends() {
         let uploads = async |kernel: &Script| {
@@ -236,19 +239,40 @@ mod tests {
             }
             kernel.push_read(ReadStep::Eof);
         };
-        let (settled, took) = play(Until::Quiet, true, uploads, |_| {});
+        let (settled, took) = play(Until::Quiet, Sending::Behind, uploads, |_| {});
         assert_eq!(settled, Settled { delivered: true, ended: true, discarded: 3_000_000 });
         assert!(took >= Duration::from_secs(3), "{took:?}");
     }
 
+    /// What it said last it said to an upstream that is gone: it must not talk to nobody for long.
+    #[test]
+    fn a_peer_that_only_talks_has_a_moment_to_read_and_then_learns_of_the_reset() {
+        let talks = async |kernel: &Script| {
+            for _ in 0..400 {
+                kernel.push_data(*b"ping");
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (mut io, kernel) = Kernel::new([]);
+            let start = Instant::now();
+            tokio::select! {
+                settled = settle(&mut io, Until::Quiet, PATIENCE, Sending::Lately) => assert!(settled.delivered),
+                () = talks(&kernel) => panic!("it is kept as long as it talks"),
+            }
+            let took = start.elapsed();
+            assert!(took >= PATIENCE && took <= PATIENCE + LAST_LOOK, "{took:?}");
+        });
+    }
+
     #[test]
     fn a_peer_that_goes_quiet_is_reset_then() {
-        let (settled, took) = play(Until::Quiet, true, async |_| {}, |kernel| kernel.push_data(*b"upload"));
+        let (settled, took) = play(Until::Quiet, Sending::Behind, async |_| {}, |kernel| kernel.push_data(*b"upload"));
         assert_eq!(settled, Settled { delivered: true, ended: false, discarded: 6 });
         assert!(took >= QUIET && took <= QUIET + LAST_LOOK, "{took:?}");
     }
 
-    /// docs/cases.md D09
     #[test]
     fn a_peer_that_has_everything_is_waited_for_within_the_bounds() {
         let ends = async |kernel: &Script| {
@@ -257,12 +281,12 @@ mod tests {
             sleep(Duration::from_secs(4)).await;
             kernel.push_read(ReadStep::Eof);
         };
-        let (settled, took) = play(Until::PeerEnds, false, ends, |_| {});
+        let (settled, took) = play(Until::PeerEnds, Sending::No, ends, |_| {});
         assert_eq!(settled, Settled { delivered: true, ended: true, discarded: 3 });
         assert!(took >= Duration::from_secs(8) && took < Duration::from_millis(8100), "{took:?}");
 
         let bounds = Linger::default();
-        let (settled, took) = play(Until::PeerEnds, false, async |_| {}, |_| {});
+        let (settled, took) = play(Until::PeerEnds, Sending::No, async |_| {}, |_| {});
         assert!(settled.delivered && !settled.ended);
         assert!(took >= bounds.idle && took <= bounds.idle + LAST_LOOK, "{took:?}");
 
@@ -272,7 +296,7 @@ mod tests {
                 sleep(Duration::from_secs(1)).await;
             }
         };
-        let (settled, _) = play(Until::PeerEnds, false, drips, |_| {});
+        let (settled, _) = play(Until::PeerEnds, Sending::No, drips, |_| {});
         assert!((29..=32).contains(&settled.discarded), "{settled:?}: a drip is bounded in time");
 
         let floods = async |kernel: &Script| {
@@ -280,7 +304,7 @@ mod tests {
                 kernel.push_data(vec![7; 64 * 1024]);
             }
         };
-        let (settled, _) = play(Until::PeerEnds, false, floods, |_| {});
+        let (settled, _) = play(Until::PeerEnds, Sending::No, floods, |_| {});
         assert!(settled.discarded >= bounds.bytes && settled.discarded < bounds.bytes + SCRAP as u64, "{settled:?}");
     }
 }

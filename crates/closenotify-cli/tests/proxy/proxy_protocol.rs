@@ -141,7 +141,7 @@ fn the_named_client_is_in_the_line_and_in_the_header_for_the_upstream() {
         let itself = client.socket.local_addr().unwrap().to_string();
         drop(client);
         let line = served.session(session);
-        assert_eq!((line.text("client"), line.text("proxied_by")), (itself.as_str(), "-"), "{line}");
+        assert_eq!((line.text("client"), line.text("proxied_by")), (itself.as_str(), itself.as_str()), "{line}");
     }
     served.stop();
 }

@@ -5,6 +5,7 @@
 use crate::relay::leg::{Arrival, Gone, Leg};
 use bytes::{Buf as _, BytesMut};
 use std::task::{Context, Poll};
+use tokio::time::Instant;
 
 /// One direction, with at most one buffer.
 #[derive(Debug)]
@@ -14,6 +15,9 @@ pub(crate) struct Pump {
     bytes: u64,
     /// The sink has taken bytes since its last flush.
     unflushed: bool,
+    /// When the source gave bytes last, and when the sink took some.
+    given: Option<Instant>,
+    taken: Option<Instant>,
 }
 
 /// ```text
@@ -57,7 +61,7 @@ impl Pump {
 
     /// A pump that begins with bytes of its source that were read before.
     pub(crate) fn with(buf: BytesMut) -> Self {
-        Self { state: State::Copying, buf, bytes: 0, unflushed: false }
+        Self { state: State::Copying, buf, bytes: 0, unflushed: false, given: None, taken: None }
     }
 
     /// Whether it holds bytes that its sink does not take now.
@@ -72,7 +76,18 @@ impl Pump {
 
     /// Whether its source has sent more than its sink takes, and has not ended.
     pub(crate) fn is_behind(&self) -> bool {
-        self.is_blocked() || matches!(self.state, State::Discarding { .. })
+        let discards = |left| DISCARD_MAX - left >= BUFFER as u64;
+        self.is_blocked() || matches!(self.state, State::Discarding { left } if discards(left))
+    }
+
+    /// When its source gave bytes last, if it has not ended.
+    pub(crate) fn given(&self) -> Option<Instant> {
+        self.given.filter(|_| matches!(self.state, State::Copying | State::Discarding { .. }))
+    }
+
+    /// When its sink took bytes last.
+    pub(crate) fn taken(&self) -> Option<Instant> {
+        self.taken
     }
 
     /// What became of it; `None` while it runs. With a sink that is gone nothing more can become of it.
@@ -120,6 +135,7 @@ impl Pump {
                     self.buf.advance(taken);
                     self.bytes += taken as u64;
                     self.unflushed = true;
+                    self.taken = Some(Instant::now());
                     true
                 }
                 Poll::Ready(Err(Gone)) => self.discard(),
@@ -140,6 +156,7 @@ impl Pump {
                     Poll::Ready(Arrival::Data) => match left.checked_sub(scrap.len() as u64) {
                         Some(left) => {
                             self.state = State::Discarding { left };
+                            self.given = Some(Instant::now());
                             true
                         }
                         None => self.end(Outcome::SinkGone, false),
@@ -155,7 +172,10 @@ impl Pump {
     fn receive(&mut self, cx: &mut Context<'_>, source: &mut impl Leg, sink: &mut impl Leg) -> bool {
         self.buf.reserve(BUFFER);
         match source.poll_receive(cx, &mut self.buf) {
-            Poll::Ready(Arrival::Data) => true,
+            Poll::Ready(Arrival::Data) => {
+                self.given = Some(Instant::now());
+                true
+            }
             Poll::Ready(Arrival::Whole) => self.turn(State::Finishing),
             Poll::Ready(Arrival::Cut) => self.turn(State::Flushing),
             Poll::Pending => {

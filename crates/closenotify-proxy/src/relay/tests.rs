@@ -1,8 +1,9 @@
 //! The relay over scripted transports and a paused clock. Every scenario runs in both argument orders.
 
-use super::{First, Guard, Limits, Outcome, Relay, Report, TcpEnding, TcpLeg};
+use super::{First, Guard, Limits, Outcome, Relay, Report, Sending, TcpEnding, TcpLeg};
 use crate::config::SpinAction;
 use crate::socket::scripted::{Kernel, Script};
+use crate::tcp_end::QUIET;
 use bytes::BytesMut;
 use closenotify::Deadline;
 use pollcheck::meter::{Counts, Spin};
@@ -529,6 +530,29 @@ fn a_lifetime_ends_it_whatever_moves() {
         let seen = Seen::new(seen, scene.relay.counts(), scene.swapped);
         assert_eq!((seen.first, seen.timed_out), (Some(Who::Proxy), Some(Deadline::Lifetime)));
         assert_eq!(Instant::now(), until);
+    });
+}
+
+/// F6: a reset at once would overtake an answer that a slow upload's client has not read.
+#[test]
+fn a_peer_that_sent_a_moment_ago_as_it_was_answered_is_known_to_be_sending() {
+    both_orders(async |mut scene| {
+        let near = |scene: &Scene| scene.relay.now().sending[usize::from(scene.swapped)];
+        scene.near.push_data(*b"a part of an upload");
+        scene.running();
+        assert_eq!(near(&scene), Sending::No, "it was sent nothing that it could miss");
+        scene.far.push_data(*b"413");
+        scene.running();
+        assert_eq!(near(&scene), Sending::Lately);
+        advance(QUIET).await;
+        assert_eq!(near(&scene), Sending::No);
+        scene.near.push_data(*b"another part");
+        scene.running();
+        assert_eq!(near(&scene), Sending::No, "it has had the time to read");
+        scene.far.push_write(WriteStep::Pending);
+        scene.near.push_data(*b"blocked");
+        scene.running();
+        assert_eq!(near(&scene), Sending::Behind);
     });
 }
 

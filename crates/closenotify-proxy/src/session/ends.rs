@@ -10,7 +10,7 @@ use pollcheck::meter::Metered;
 use tokio::time::{Instant, sleep_until};
 
 use crate::events::{Received, Sent};
-use crate::relay::{Side, TcpEnding, TcpLeg, TlsLeg};
+use crate::relay::{Sending, Side, TcpEnding, TcpLeg, TlsLeg};
 use crate::shutdown::Shutdown;
 use crate::socket::{Socket, Transport as _};
 use crate::tcp_end::{Ending, Session, Settled, Until, settle};
@@ -29,8 +29,8 @@ pub(super) struct Ends<'a> {
 /// How the relay left a peer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Left {
-    /// It was sending more than the other side took.
-    pub(super) sending: bool,
+    /// Whether it was sending.
+    pub(super) sending: Sending,
     /// It takes nothing more: its connection was found to be reset.
     pub(super) gone: bool,
 }
@@ -107,7 +107,7 @@ impl Ends<'_> {
         looked: u64,
     ) -> End {
         stream.get_ref().0.get_ref().disarm();
-        let waited = self.settle(&mut Session(&mut stream), Until::Delivered, self.half_close, false).await;
+        let waited = self.settle(&mut Session(&mut stream), Until::Delivered, self.half_close, Sending::No).await;
         let mut discarded = waited.as_ref().map_or(0, |settled| settled.discarded);
         let (mut late, mut over, mut last, mut trailing) = (None, None, None, looked);
         match waited {
@@ -162,7 +162,7 @@ impl Ends<'_> {
             // Both ends have been exchanged: nothing can destroy what is still under way.
             drop(io);
         } else if finished {
-            match self.settle(&mut io, Until::PeerEnds, self.half_close, false).await {
+            match self.settle(&mut io, Until::PeerEnds, self.half_close, Sending::No).await {
                 Ok(settled) => {
                     discarded = settled.discarded;
                     if !settled.delivered && io.is_dead() {
@@ -209,7 +209,7 @@ impl Ends<'_> {
             return LetGo { delivered, reset_for: (!delivered).then_some(deadline) };
         }
         // An acknowledgement may be on its way.
-        let settled = settle(io, Until::Delivered, LAST_ACKNOWLEDGEMENT, false).await;
+        let settled = settle(io, Until::Delivered, LAST_ACKNOWLEDGEMENT, Sending::No).await;
         LetGo { delivered: settled.delivered, reset_for: None }
     }
 
@@ -219,7 +219,7 @@ impl Ends<'_> {
         io: &mut T,
         until: Until,
         patience: Duration,
-        sending: bool,
+        sending: Sending,
     ) -> Result<Settled, Deadline> {
         self.unless_over(settle(io, until, patience, sending)).await
     }
