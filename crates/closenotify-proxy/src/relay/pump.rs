@@ -15,6 +15,8 @@ pub(crate) struct Pump {
     bytes: u64,
     /// The sink has taken bytes since its last flush.
     unflushed: bool,
+    /// The sink holds bytes that its transport does not take now.
+    held: bool,
     /// When the source gave bytes last, and when the sink took some.
     given: Option<Instant>,
     taken: Option<Instant>,
@@ -61,12 +63,12 @@ impl Pump {
 
     /// A pump that begins with bytes of its source that were read before.
     pub(crate) fn with(buf: BytesMut) -> Self {
-        Self { state: State::Copying, buf, bytes: 0, unflushed: false, given: None, taken: None }
+        Self { state: State::Copying, buf, bytes: 0, unflushed: false, held: false, given: None, taken: None }
     }
 
-    /// Whether it holds bytes that its sink does not take now.
+    /// Whether it or its sink holds bytes that are not taken now.
     pub(crate) fn is_blocked(&self) -> bool {
-        self.state == State::Copying && !self.buf.is_empty()
+        self.state == State::Copying && (self.held || !self.buf.is_empty())
     }
 
     /// Bytes that the sink has taken.
@@ -76,7 +78,7 @@ impl Pump {
 
     /// Whether its source has sent more than its sink takes, and has not ended.
     pub(crate) fn is_behind(&self) -> bool {
-        let discards = |left| DISCARD_MAX - left >= BUFFER as u64;
+        let discards = |left| DISCARD_MAX - left >= SCRAP as u64;
         self.is_blocked() || matches!(self.state, State::Discarding { left } if discards(left))
     }
 
@@ -129,7 +131,14 @@ impl Pump {
     /// Does one thing, if source or sink are ready for one; says whether it did.
     pub(crate) fn step(&mut self, cx: &mut Context<'_>, source: &mut impl Leg, sink: &mut impl Leg) -> bool {
         match self.state {
-            State::Copying if self.buf.is_empty() => self.receive(cx, source, sink),
+            State::Copying if self.buf.is_empty() => {
+                // A sink that still holds what it was given last must not make us hold more.
+                if self.unflushed && !self.flush(cx, sink) {
+                    self.buf = BytesMut::new();
+                    return self.has_ended();
+                }
+                self.receive(cx, source)
+            }
             State::Copying => match sink.poll_send(cx, &self.buf) {
                 Poll::Ready(Ok(taken)) => {
                     self.buf.advance(taken);
@@ -151,7 +160,7 @@ impl Pump {
                 Poll::Pending => false,
             },
             State::Discarding { left } => {
-                let mut scrap = BytesMut::with_capacity(BUFFER);
+                let mut scrap = BytesMut::with_capacity(SCRAP);
                 match source.poll_receive(cx, &mut scrap) {
                     Poll::Ready(Arrival::Data) => match left.checked_sub(scrap.len() as u64) {
                         Some(left) => {
@@ -169,7 +178,7 @@ impl Pump {
         }
     }
 
-    fn receive(&mut self, cx: &mut Context<'_>, source: &mut impl Leg, sink: &mut impl Leg) -> bool {
+    fn receive(&mut self, cx: &mut Context<'_>, source: &mut impl Leg) -> bool {
         self.buf.reserve(BUFFER);
         match source.poll_receive(cx, &mut self.buf) {
             Poll::Ready(Arrival::Data) => {
@@ -181,16 +190,23 @@ impl Pump {
             Poll::Pending => {
                 // At rest it holds no buffer.
                 self.buf = BytesMut::new();
-                if self.unflushed {
-                    match sink.poll_flush(cx) {
-                        Poll::Ready(Ok(())) => self.unflushed = false,
-                        Poll::Ready(Err(Gone)) => return self.discard(),
-                        Poll::Pending => {}
-                    }
-                }
                 false
             }
         }
+    }
+
+    /// Whether the sink's transport has everything now.
+    fn flush(&mut self, cx: &mut Context<'_>, sink: &mut impl Leg) -> bool {
+        let flushed = sink.poll_flush(cx);
+        self.held = flushed.is_pending();
+        match flushed {
+            Poll::Ready(Ok(())) => self.unflushed = false,
+            Poll::Ready(Err(Gone)) => {
+                self.discard();
+            }
+            Poll::Pending => {}
+        }
+        !self.unflushed
     }
 
     fn discard(&mut self) -> bool {
@@ -209,7 +225,10 @@ impl Pump {
 }
 
 /// The most that is moved at a time, in bytes, and the most that a direction holds.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = 32 * 1024;
+
+/// How much is read at a time to be discarded, in bytes.
+const SCRAP: usize = 64 * 1024;
 
 /// The most that is discarded of a source whose sink is gone, in bytes.
 const DISCARD_MAX: u64 = 16 * 1024 * 1024;
