@@ -3,10 +3,12 @@
 //! Every wait is for an event (a line, a peer's report, the end of the process), and fails after [`LIMIT`] with what was
 //! collected until then. Nothing here sleeps.
 
+use std::cell::Cell;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -26,8 +28,8 @@ pub(crate) struct Proxy {
     /// Where its plaintext goes, as it says itself.
     pub(crate) upstream: String,
     /// What it serves, where that is not the demo's own.
-    pub(crate) authority: Authority,
-    pub(crate) files: PemFiles,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) files: Arc<PemFiles>,
     pub(crate) lines: Receiver<String>,
     seen: Vec<String>,
     said: Receiver<String>,
@@ -68,10 +70,31 @@ impl Proxy {
         Self::spawn(command, authority, files)
     }
 
-    fn spawn(mut command: Command, authority: Authority, files: PemFiles) -> Self {
+    /// The command, which ends in `closenotify proxy`, with `stderr` as a pipe that is read.
+    pub(crate) fn spawn(
+        command: Command,
+        authority: impl Into<Arc<Authority>>,
+        files: impl Into<Arc<PemFiles>>,
+    ) -> Self {
+        Self::spawn_with(command, authority, files, Stdio::piped())
+    }
+
+    /// With another `stderr`, of which no line is collected.
+    pub(crate) fn spawn_with(
+        mut command: Command,
+        authority: impl Into<Arc<Authority>>,
+        files: impl Into<Arc<PemFiles>>,
+        stderr: Stdio,
+    ) -> Self {
+        let (authority, files) = (authority.into(), files.into());
         let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it was built");
-        let lines = read_lines(child.stderr.take().expect("stderr was asked to be a pipe"));
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().expect("it was built");
+        // It holds the other end of what stderr may be.
+        drop(command);
+        let lines = match child.stderr.take() {
+            Some(stderr) => read_lines(stderr),
+            None => mpsc::channel().1,
+        };
         let said = read_lines(child.stdout.take().expect("stdout was asked to be a pipe"));
         let first = said.recv_timeout(LIMIT).unwrap_or_else(|_| {
             let _ = child.kill();
@@ -109,6 +132,16 @@ impl Proxy {
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The `nth` event of this word, counted from 1.
+    pub(crate) fn event(&mut self, word: &str, nth: usize) -> serde_json::Value {
+        let count = Cell::new(0);
+        self.line(&format!("{word} number {nth}"), |line| {
+            let event: serde_json::Value = serde_json::from_str(line).ok()?;
+            count.set(count.get() + usize::from(event["event"] == word));
+            (event["event"] == word && count.get() == nth).then_some(event)
+        })
     }
 
     /// The first line that `wanted` takes, of those that came already and those still to come.
@@ -168,6 +201,14 @@ impl Proxy {
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => self.seen.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it runs on; stderr so far:\n{}", self.seen.join("\n")),
+            }
+        }
+        // Its stdout closes with the process.
+        loop {
+            match self.said.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(_line) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => panic!("it runs on; stderr so far:\n{}", self.seen.join("\n")),
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustls::{ClientConfig, ClientConnection};
 use rustls_pki_types::ServerName;
-use testkit::certs::TlsVersion;
+use testkit::certs::{Authority, TlsVersion};
 use testkit::net::reset_on_close;
 
 use crate::harness::{LIMIT, Proxy, collect};
@@ -27,6 +27,12 @@ impl TlsClient {
     /// A client of the server with this name, which it asks for if it is a DNS name.
     pub(crate) fn connect_to(address: SocketAddr, config: Arc<ClientConfig>, name: ServerName<'static>) -> Self {
         Self::over(TcpStream::connect(address).unwrap(), config, name)
+    }
+
+    /// A client over a connection to a server of this authority.
+    pub(crate) fn of(socket: TcpStream, authority: &Authority, version: TlsVersion) -> Self {
+        let name = ServerName::from(socket.peer_addr().unwrap().ip());
+        Self::over(socket, authority.client_config(version), name)
     }
 
     /// A client over a connection that is there.
@@ -102,12 +108,18 @@ impl TlsClient {
 
     /// Reads data to the end of TCP; what else came is told in the words of the Python peer: `close_notify`, `fin`, `rst`.
     pub(crate) fn read_to_end(&mut self) -> (Vec<u8>, Vec<&'static str>) {
+        let mut socket = self.socket.try_clone().unwrap();
+        self.read_to_end_from(&mut socket)
+    }
+
+    /// As [`read_to_end`](Self::read_to_end), with the socket in other hands.
+    pub(crate) fn read_to_end_from(&mut self, socket: &mut impl Read) -> (Vec<u8>, Vec<&'static str>) {
         let (mut data, mut words) = (Vec::new(), Vec::new());
         loop {
             match self.connection.reader().read_to_end(&mut data) {
                 // All plaintext and then the close_notify.
                 Ok(_) => words.push("close_notify"),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => match self.receive() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => match self.receive_from(socket) {
                     Ok(0) => {
                         words.push("fin");
                         return (data, words);
@@ -120,7 +132,7 @@ impl TlsClient {
                 },
                 Err(error) => panic!("{error}"),
             }
-            match uninterrupted(|| self.socket.read(&mut [0; 64])) {
+            match uninterrupted(|| socket.read(&mut [0; 64])) {
                 Ok(0) => words.push("fin"),
                 Ok(_) => words.push("trailing"),
                 Err(error) => words = reset(words, &error),
@@ -134,8 +146,21 @@ impl TlsClient {
         collect(&self.socket).1
     }
 
+    /// Reads until there is data, and keeps it for later.
+    pub(crate) fn wait_for_data(&mut self) {
+        let waiting =
+            |client: &mut Self| client.connection.process_new_packets().unwrap().plaintext_bytes_to_read() == 0;
+        while waiting(self) {
+            assert_ne!(self.receive().unwrap(), 0, "FIN before any data");
+        }
+    }
+
     fn receive(&mut self) -> io::Result<usize> {
         uninterrupted(|| self.connection.read_tls(&mut self.socket))
+    }
+
+    fn receive_from(&mut self, socket: &mut impl Read) -> io::Result<usize> {
+        uninterrupted(|| self.connection.read_tls(socket))
     }
 
     fn output(&mut self) -> Vec<u8> {
