@@ -145,7 +145,7 @@ impl Session {
     }
 
     /// Both sides are reset, and nothing looks complete.
-    fn is_reset(mut self) {
+    fn assert_reset(mut self) {
         for end in [self.upstream.read(&mut [0; 1]), self.client.read(&mut [0; 1])] {
             assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
         }
@@ -174,7 +174,7 @@ fn session_that_spins_is_ended_and_said_and_the_others_are_served_meanwhile() {
     let spinning = site.session(SPINS);
     // One worker serves both.
     (0..50).for_each(|_| kept.round_trip());
-    spinning.is_reset();
+    spinning.assert_reset();
     kept.round_trip();
     let mut after = site.session(SERVED);
     after.round_trip();
@@ -221,7 +221,7 @@ fn session_that_spins_is_only_reported_where_the_settings_say_so() {
 fn session_that_panics_is_reset_on_both_sides_and_the_others_are_served() {
     let site = Site::start("end");
     let mut kept = site.session(SERVED);
-    site.session(PANICS).is_reset();
+    site.session(PANICS).assert_reset();
     kept.round_trip();
     let line = site.line("session", 2);
     assert_eq!((&line["result"], &line["reason"]), (&"aborted".into(), &"the proxy panicked; please report it".into()));
