@@ -11,6 +11,7 @@ mod config_file;
 mod dies;
 mod far;
 mod fidelity;
+mod gone;
 mod haproxy;
 mod harness;
 mod http2;

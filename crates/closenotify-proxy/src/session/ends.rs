@@ -74,6 +74,9 @@ impl Ends<'_> {
                 self.end_complete_tls(stream, received, sent, looked).await
             }
             sent => {
+                // A reset that lies after bytes that nobody will read is known all the same.
+                let unread = received.is_none() && stream.get_ref().0.get_ref().is_dead();
+                let received = if unread { Some(ReceivedEnding::Reset) } else { received };
                 let gone = left.gone || received == Some(ReceivedEnding::Reset);
                 let sent = sent.unwrap_or(match self.stopped {
                     Some(deadline) => SentEnding::TimedOut(deadline),
