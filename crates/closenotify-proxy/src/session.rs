@@ -9,7 +9,7 @@ mod ends;
 mod tests;
 
 use std::borrow::Cow;
-use std::future::{Future as _, pending, poll_fn};
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -123,6 +123,8 @@ pub(crate) async fn serve(
     entry.duration_ms = millis(started.elapsed());
     count.aborted = matches!(entry.stop, Some(Stop::Deadline(Deadline::Drain) | Stop::Internal));
     drop(live);
+    // Before its line: a session that has one belongs to no drain that is ordered after it.
+    drop(count);
     shared.telemetry.closed(&listener.metrics, entry);
 }
 
@@ -320,15 +322,8 @@ impl Session<'_> {
         let header = admitted.header.take();
         let within = self.listener.settings.timeouts.connect;
         let mut connecting = std::pin::pin!(upstream.connect(within, header.as_deref()));
-        let mut watched = true;
+        let mut ended = None;
         let connected = loop {
-            let client = watched.then(|| admitted.side.socket());
-            let failed = async {
-                match client {
-                    Some(client) => client.failed().await,
-                    None => pending().await,
-                }
-            };
             tokio::select! {
                 biased;
                 connected = &mut connecting => break connected,
@@ -341,11 +336,10 @@ impl Session<'_> {
                     self.entry.endings.client_sent = Some(admitted.side.not_sent(Some(drained)));
                     return None;
                 }
-                () = failed => {}
+                end = client_end(&mut admitted.side, &mut admitted.read), if ended.is_none() => ended = Some(end),
             }
-            // The client is gone, and what it sent before may be complete all the same.
-            watched = false;
-            if rest(&mut admitted.side, &mut admitted.read).await == Some(Arrival::Cut) {
+            // What is complete goes to the upstream as soon as there is one; nobody waits for an answer to what is not.
+            if ended == Some(Arrival::Cut) {
                 self.entry.ended_first = Some(EndedFirst::Client);
                 self.entry.explain("client: it left while the upstream was being reached");
                 self.entry.endings.client_received = Some(admitted.side.not_received(None));
@@ -363,8 +357,6 @@ impl Session<'_> {
             Err(error) => {
                 self.entry.ended_first = Some(EndedFirst::Upstream);
                 self.not_reached(&error);
-                // Its end may be there by now.
-                let _ = rest(&mut admitted.side, &mut admitted.read).await;
                 self.entry.endings.client_received = Some(admitted.side.not_received(None));
                 self.entry.endings.client_sent = Some(admitted.side.not_sent(None));
                 None
@@ -506,18 +498,26 @@ fn header(destination: &Destination, addresses: &Addresses, facts: &ClientFacts<
     })
 }
 
-/// Reads what is there of a client's stream, within a bound; returns its end, if that is there too. Never waits.
-async fn rest(side: &mut Side<Socket>, read: &mut BytesMut) -> Option<Arrival> {
+/// Reads a client's stream while its upstream is being reached; returns its end. What does not fit within a bound stays in the
+/// kernel, and then no end is seen.
+///
+/// Dropping the future loses nothing.
+async fn client_end(side: &mut Side<Socket>, read: &mut BytesMut) -> Arrival {
     poll_fn(|cx| {
-        while read.len() < REST_MAX {
-            read.reserve(REST_MAX / 4);
+        while read.len() < EARLY_MAX {
+            read.reserve(EARLY_MAX - read.len());
             match side.poll_receive(cx, read) {
                 Poll::Ready(Arrival::Data) => {}
-                Poll::Ready(end) => return Poll::Ready(Some(end)),
+                Poll::Ready(end) => return Poll::Ready(end),
+                Poll::Pending if read.is_empty() => {
+                    // A client that waits holds no buffer.
+                    *read = BytesMut::new();
+                    return Poll::Pending;
+                }
                 Poll::Pending => break,
             }
         }
-        Poll::Ready(None)
+        Poll::Pending
     })
     .await
 }
@@ -538,8 +538,8 @@ const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
 #[cfg(test)]
 const FUTURE_MAX: usize = 3584;
 
-/// How much is read of a client that has left while its upstream is being reached, in bytes.
-const REST_MAX: usize = 64 * 1024;
+/// How much is read of a client while its upstream is being reached, in bytes.
+const EARLY_MAX: usize = 16 * 1024;
 
 /// How long, and over how many bytes, a connection whose handshake was refused is kept so that the alert arrives.
 const REFUSED: Linger = Linger { idle: Duration::from_secs(2), time: Duration::from_secs(2), bytes: 256 * 1024 };

@@ -19,7 +19,7 @@ use nix::sys::socket::getsockopt;
 use nix::{getsockopt_impl, libc, sockopt_impl};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A byte stream under a leg, with what ending it right takes.
@@ -68,14 +68,6 @@ impl Socket {
             Stream::Tcp(tcp) => tcp.try_write(data),
             Stream::Unix(unix) => unix.try_write(data),
         }
-    }
-
-    /// Waits until the connection is reset or fails. Dropping the future loses nothing.
-    pub(crate) async fn failed(&self) {
-        let _ready = match &self.stream {
-            Stream::Tcp(tcp) => tcp.ready(Interest::ERROR).await,
-            Stream::Unix(unix) => unix.ready(Interest::ERROR).await,
-        };
     }
 
     /// Whether a reset of the peer's has surely destroyed some of what was sent: more is unacknowledged than a peer that has
@@ -260,7 +252,7 @@ const BYTES_ACKED: usize = 15;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
     use tokio::net::TcpListener;
 
     #[tokio::test]
@@ -321,7 +313,7 @@ mod tests {
     async fn a_fin_is_no_death_and_a_reset_is() {
         let (socket, mut peer) = pair().await;
         peer.shutdown().await.unwrap();
-        assert_eq!((&socket).stream_read().await, 0);
+        assert_eq!(socket.stream_read().await, 0);
         assert!(!socket.is_dead());
         SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
         drop(peer);
@@ -330,6 +322,12 @@ mod tests {
     }
 
     impl Socket {
+        /// Waits until the connection is reset.
+        async fn failed(&self) {
+            let Stream::Tcp(tcp) = &self.stream else { panic!() };
+            tcp.ready(Interest::ERROR).await.unwrap();
+        }
+
         /// Waits for the end of the stream.
         async fn stream_read(&self) -> usize {
             let Stream::Tcp(tcp) = &self.stream else { panic!() };

@@ -209,11 +209,6 @@ impl<T: Transport> TcpLeg<T> {
         self.sent
     }
 
-    /// The transport, to look at.
-    pub(crate) fn transport(&self) -> &T {
-        self.io.get_ref()
-    }
-
     pub(crate) fn into_inner(self) -> T {
         self.io.into_inner()
     }

@@ -249,14 +249,6 @@ impl Ends<'_> {
 }
 
 impl Side<Socket> {
-    /// The socket under it.
-    pub(super) fn socket(&self) -> &Socket {
-        match self {
-            Self::Tls(leg) => leg.transport(),
-            Self::Tcp(leg) => leg.transport(),
-        }
-    }
-
     /// How its peer's stream ended, where the session ends before the relay.
     pub(super) fn not_received(&self, stopped: Option<Deadline>) -> Received {
         match self {
