@@ -27,7 +27,6 @@ struct State {
     events: VecDeque<Kept<Event>>,
     spins: VecDeque<Kept<Event>>,
     certificates: BTreeMap<String, Vec<(PathBuf, SystemTime)>>,
-    upstreams: BTreeMap<(String, String), Option<String>>,
 }
 
 /// Something that happened, and when.
@@ -53,8 +52,6 @@ pub(crate) struct Snapshot {
     pub(crate) spins: Vec<Kept<Event>>,
     /// Listener, file and expiry.
     pub(crate) certificates: Vec<(String, PathBuf, SystemTime)>,
-    /// Upstream, address, and why it rests if it does.
-    pub(crate) upstreams: Vec<(String, String, Option<String>)>,
     /// Seconds since the start.
     pub(crate) uptime: u64,
 }
@@ -79,22 +76,13 @@ impl Board {
         }
     }
 
-    /// Keeps an event, and what follows from it for the upstreams and the certificates.
+    /// Keeps an event, and what follows from it for the certificates.
     pub(crate) fn event(&self, event: &Event) {
         let mut state = self.lock();
-        match event {
-            Event::UpstreamFailing { upstream, address, reason } => {
-                state.upstreams.insert((upstream.clone(), address.clone()), Some(reason.clone()));
+        if let Event::Reloaded { removed, .. } = event {
+            for listener in removed {
+                state.certificates.remove(listener);
             }
-            Event::UpstreamRecovered { upstream, address } => {
-                state.upstreams.insert((upstream.clone(), address.clone()), None);
-            }
-            Event::Reloaded { removed, .. } => {
-                for listener in removed {
-                    state.certificates.remove(listener);
-                }
-            }
-            _ => {}
         }
         let kept = Kept { when: SystemTime::now(), what: event.clone() };
         if matches!(event, Event::Spin { .. }) {
@@ -106,17 +94,6 @@ impl Board {
     /// Sets the certificates of a listener.
     pub(crate) fn certificates(&self, listener: &str, all: Vec<(PathBuf, SystemTime)>) {
         self.lock().certificates.insert(listener.to_owned(), all);
-    }
-
-    /// Sets the upstreams and their addresses. Returns those that are gone.
-    pub(crate) fn upstreams(&self, all: &[(String, String)]) -> Vec<(String, String)> {
-        let mut state = self.lock();
-        let before = std::mem::take(&mut state.upstreams);
-        for pair in all {
-            let resting = before.get(pair).cloned().flatten();
-            state.upstreams.insert(pair.clone(), resting);
-        }
-        before.into_keys().filter(|pair| !state.upstreams.contains_key(pair)).collect()
     }
 
     /// Everything; of the sessions that did not end clean only those with this `result`, if one is given.
@@ -146,11 +123,6 @@ impl Board {
                 .flat_map(|(listener, all)| {
                     all.iter().map(|(path, expires)| (listener.clone(), path.clone(), *expires))
                 })
-                .collect(),
-            upstreams: state
-                .upstreams
-                .iter()
-                .map(|((upstream, address), resting)| (upstream.clone(), address.clone(), resting.clone()))
                 .collect(),
             uptime: now.saturating_duration_since(self.started).as_secs(),
         }
@@ -256,20 +228,11 @@ mod tests {
     }
 
     #[test]
-    fn events_are_bounded_and_tell_of_upstreams() {
+    fn events_are_bounded() {
         let board = Board::new(Instant::now());
-        let pair = |address: &str| ("app".to_owned(), address.to_owned());
-        board.upstreams(&[pair("a:1"), pair("b:1")]);
         for _ in 0..2 * KEPT {
             board.event(&Event::UpstreamFailing { upstream: "app".into(), address: "a:1".into(), reason: "no".into() });
         }
-        let seen = board.snapshot(None, Instant::now());
-        assert_eq!(seen.events.len(), KEPT);
-        assert_eq!(
-            seen.upstreams,
-            [("app".into(), "a:1".into(), Some("no".into())), ("app".into(), "b:1".into(), None)]
-        );
-        assert_eq!(board.upstreams(&[pair("a:1")]), [pair("b:1")]);
-        assert_eq!(board.snapshot(None, Instant::now()).upstreams[0].2.as_deref(), Some("no"), "it still rests");
+        assert_eq!(board.snapshot(None, Instant::now()).events.len(), KEPT);
     }
 }

@@ -185,11 +185,6 @@ impl Generation {
         self.listeners = listeners;
         self.upstreams = upstreams;
         self.config = config;
-        let addresses = |served: &Served| -> Vec<(String, String)> {
-            let name = &served.settings.name;
-            served.settings.addresses.iter().map(|address| (name.clone(), address.to_string())).collect()
-        };
-        telemetry.set_upstreams(&self.upstreams.values().flat_map(addresses).collect::<Vec<_>>());
         telemetry.watch_upstreams(
             self.upstreams.iter().map(|(name, served)| (name.clone(), Arc::clone(&served.slot))).collect(),
         );

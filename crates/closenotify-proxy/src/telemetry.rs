@@ -13,7 +13,7 @@ use crate::events::{Entry, Event, Events, SessionResult};
 use crate::listener::Slot;
 use crate::live::{LiveSession, LiveSessions};
 use crate::metrics::{ListenerMetrics, Metrics, Now};
-use crate::upstream::Upstream;
+use crate::upstream::{AddressState, Upstream};
 
 /// Log, metrics, live sessions and the board of a process. Shared by all workers.
 #[derive(Debug)]
@@ -138,19 +138,18 @@ impl Telemetry {
         self.board.certificates(listener, all);
     }
 
-    /// Sets the names of the upstreams, each with one of its addresses as configured.
-    pub(crate) fn set_upstreams(&self, all: &[(String, String)]) {
-        for (upstream, address) in self.board.upstreams(all) {
-            self.metrics.forget_upstream(&upstream, &address);
-        }
-        for (upstream, address, resting) in self.board.snapshot(None, Instant::now()).upstreams {
-            self.metrics.resting(&upstream, &address, resting.is_some());
-        }
-    }
-
-    /// Sets the upstreams themselves, to count the sessions of each.
+    /// Sets the upstreams, each with its name.
     pub(crate) fn watch_upstreams(&self, all: Vec<(String, Arc<Slot<Upstream>>)>) {
         *self.upstreams.lock().unwrap_or_else(PoisonError::into_inner) = all;
+    }
+
+    /// What each address of each upstream does now.
+    pub(crate) fn upstreams(&self) -> Vec<(String, AddressState)> {
+        let watched = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let states = |(name, slot): (String, Arc<Slot<Upstream>>)| {
+            slot.get().addresses().into_iter().map(move |state| (name.clone(), state))
+        };
+        watched.into_iter().flat_map(states).collect()
     }
 
     /// The text that Prometheus reads.
@@ -165,12 +164,7 @@ impl Telemetry {
         };
         let mut sessions: BTreeMap<_, _> = open.into_iter().map(|name| (name, 0)).collect();
         sessions.extend(running);
-        let watched = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let count = |(name, slot): (String, Arc<Slot<Upstream>>)| {
-            slot.get().sessions().into_iter().map(move |(address, count)| (name.clone(), address, count))
-        };
-        let upstreams = watched.into_iter().flat_map(count).collect();
-        self.metrics.render(&Now { sessions, draining, upstreams, lines: self.events.lines() })
+        self.metrics.render(&Now { sessions, draining, upstreams: self.upstreams(), lines: self.events.lines() })
     }
 
     /// What the page shows beside live sessions.
@@ -265,15 +259,30 @@ pub(crate) mod tests {
         assert_eq!(telemetry.stage(), Stage::Draining, "never backwards");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn an_address_rests_until_its_rest_is_over_and_not_until_somebody_comes() {
+        let (telemetry, _folder) = quiet();
+        let resting = || value(&telemetry, "closenotify_upstream_resting{address=\"192.0.2.1:1\",upstream=\"app\"}");
+        let upstream = Upstream::planted("app", &[("192.0.2.1:1", Some("connection refused"))]);
+        telemetry.watch_upstreams(vec![("app".into(), Arc::new(Slot::new(upstream)))]);
+        assert_eq!(resting(), "1");
+        assert_eq!(telemetry.upstreams()[0].1.resting.as_deref(), Some("connection refused"));
+        tokio::time::advance(Duration::from_secs(60 * 60)).await;
+        assert_eq!(resting(), "0");
+        assert_eq!(telemetry.upstreams()[0].1.resting, None);
+    }
+
     #[test]
     fn upstreams_and_certificates_follow_the_settings() {
         let (telemetry, _folder) = quiet();
-        let pair = |address: &str| ("app".to_owned(), address.to_owned());
-        telemetry.set_upstreams(&[pair("a:1"), pair("b:1")]);
-        telemetry.tell(&Event::UpstreamFailing { upstream: "app".into(), address: "a:1".into(), reason: "no".into() });
-        telemetry.set_upstreams(&[pair("a:1")]);
+        let watch = |addresses: &[(&str, Option<&str>)]| {
+            let upstream = Arc::new(Slot::new(Upstream::planted("app", addresses)));
+            telemetry.watch_upstreams(vec![("app".into(), upstream)]);
+            telemetry.metrics_text()
+        };
+        assert!(watch(&[("a:1", Some("no")), ("b:1", None)]).contains("closenotify_upstream_resting{address=\"b:1\""));
+        assert!(!watch(&[("a:1", Some("no"))]).contains("closenotify_upstream_resting{address=\"b:1\""));
         assert_eq!(value(&telemetry, "closenotify_upstream_resting{address=\"a:1\",upstream=\"app\"}"), "1");
-        assert!(!telemetry.metrics_text().contains("b:1"));
         telemetry.metrics().upstream_attempt("app", "a:1", true);
         let attempts = "closenotify_upstream_attempts_total{address=\"a:1\",result=\"ok\",upstream=\"app\"}";
         assert_eq!(value(&telemetry, attempts), "1");

@@ -13,4 +13,5 @@ mod pool;
 
 pub(crate) use error::ConnectError;
 pub(crate) use event::{Observer, UpstreamEvent};
+pub(crate) use health::AddressState;
 pub(crate) use pool::{Connected, Network, Upstream, UpstreamStream};

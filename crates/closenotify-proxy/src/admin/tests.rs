@@ -11,9 +11,11 @@ use super::*;
 use crate::address::Endpoint;
 use crate::events::{Entry, Event, Phase, SessionEndings};
 use crate::listen::{self, Listener, Listening};
+use crate::listener::Slot;
 use crate::live::{LiveSession, Sample};
 use crate::relay::TcpEnding;
 use crate::telemetry::tests::quiet;
+use crate::upstream::Upstream;
 use closenotify::{ReceivedEnding, SentEnding};
 
 /// An admin listener on a port of its own.
@@ -399,7 +401,9 @@ pub(super) fn plant(telemetry: &Telemetry) {
     late.endings.upstream(TcpEnding::TimedOut(idle), TcpEnding::TimedOut(idle));
     late.ended_first = Some(crate::events::EndedFirst::Proxy);
     telemetry.closed(&web, late);
-    telemetry.set_upstreams(&[("app".into(), "10.0.0.1:8080".into()), ("app".into(), "10.0.0.2:8080".into())]);
+    let addresses = [("10.0.0.1:8080", Some("connection refused")), ("10.0.0.2:8080", None)];
+    let upstream = Arc::new(Slot::new(Upstream::planted("app", &addresses)));
+    telemetry.watch_upstreams(vec![("app".into(), upstream)]);
     telemetry.tell(&Event::UpstreamFailing {
         upstream: "app".into(),
         address: "10.0.0.1:8080".into(),

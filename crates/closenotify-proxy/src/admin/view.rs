@@ -123,10 +123,10 @@ pub(super) fn status(telemetry: &Telemetry, result: Option<SessionResult>) -> Va
             "expires": timestamp(*expires),
             "days": days(now, *expires),
         })).collect::<Vec<_>>(),
-        "upstreams": seen.upstreams.iter().map(|(upstream, address, resting)| json!({
+        "upstreams": telemetry.upstreams().iter().map(|(upstream, state)| json!({
             "upstream": upstream,
-            "address": address,
-            "resting": resting,
+            "address": state.address,
+            "resting": state.resting,
         })).collect::<Vec<_>>(),
         "lines_lost": lines.lost,
     })

@@ -20,6 +20,7 @@ use prometheus::{
 
 use crate::config::WhenFull;
 use crate::events::{DIRECTIONS, EndedFirst, Entry, Event, Limit, LineCounts, Phase, SessionResult, label};
+use crate::upstream::AddressState;
 
 /// All metrics of a process.
 #[derive(Debug)]
@@ -146,7 +147,7 @@ impl Metrics {
             upstream_resting: gauges(
                 &registry,
                 "upstream_resting",
-                "Whether an address of an upstream is not used because it fails.",
+                "Whether an address of an upstream rests now, or is being tried after its rest, because it failed. A rest is 1 to 30 s.",
                 &["upstream", "address"],
             ),
             upstream_sessions: gauges(
@@ -252,8 +253,6 @@ impl Metrics {
                 self.reload_successful.set(0);
             }
             Event::CertificateRejected { .. } => self.certificate_rejections.inc(),
-            Event::UpstreamFailing { upstream, address, .. } => self.resting(upstream, address, true),
-            Event::UpstreamRecovered { upstream, address } => self.resting(upstream, address, false),
             Event::LookupFailed { .. } => self.lookup_failures.inc(),
             Event::Spin { .. } => self.spins.inc(),
             _ => {}
@@ -283,18 +282,9 @@ impl Metrics {
 
     /// Counts an attempt to connect to an upstream's address, as configured.
     pub(crate) fn upstream_attempt(&self, upstream: &str, address: &str, connected: bool) {
-        let result = if connected { "ok" } else { "failed" };
+        let [ok, failed] = ATTEMPT_RESULTS;
+        let result = if connected { ok } else { failed };
         self.upstream_attempts.with_label_values(&[upstream, address, result]).inc();
-    }
-
-    /// Says whether an upstream's address rests.
-    pub(crate) fn resting(&self, upstream: &str, address: &str, resting: bool) {
-        self.upstream_resting.with_label_values(&[upstream, address]).set(resting.into());
-    }
-
-    /// Forgets an upstream's address, which is no longer configured.
-    pub(crate) fn forget_upstream(&self, upstream: &str, address: &str) {
-        let _ = self.upstream_resting.remove_label_values(&[upstream, address]);
     }
 
     /// All metrics as text, and what is not counted but looked up: `now`.
@@ -306,8 +296,15 @@ impl Metrics {
         }
         self.live_draining.set(int(now.draining));
         self.upstream_sessions.reset();
-        for (upstream, address, count) in &now.upstreams {
-            self.upstream_sessions.with_label_values(&[upstream, address]).set(int(*count));
+        self.upstream_resting.reset();
+        for (upstream, AddressState { address, sessions, resting }) in &now.upstreams {
+            let sessions = i64::try_from(*sessions).unwrap_or(i64::MAX);
+            self.upstream_sessions.with_label_values(&[upstream, address]).set(sessions);
+            self.upstream_resting.with_label_values(&[upstream, address]).set(resting.is_some().into());
+            // Zero before the first time, so that a rate has a beginning.
+            for result in ATTEMPT_RESULTS {
+                self.upstream_attempts.with_label_values(&[upstream, address, result]);
+            }
         }
         catch_up(&self.ledger_lines, now.lines.written);
         catch_up(&self.ledger_lines_lost, now.lines.lost);
@@ -341,8 +338,8 @@ pub(crate) struct Now {
     pub(crate) sessions: BTreeMap<Arc<str>, usize>,
     /// Those of them whose listener is closed.
     pub(crate) draining: usize,
-    /// Upstream, address as configured, and the sessions that it has.
-    pub(crate) upstreams: Vec<(String, String, usize)>,
+    /// The addresses of the upstreams, each with its upstream's name.
+    pub(crate) upstreams: Vec<(String, AddressState)>,
     pub(crate) lines: LineCounts,
 }
 
@@ -387,3 +384,6 @@ fn int(count: usize) -> i64 {
 }
 
 const NAMESPACE: &str = "closenotify";
+
+/// What becomes of an attempt to connect to an upstream.
+const ATTEMPT_RESULTS: [&str; 2] = ["ok", "failed"];

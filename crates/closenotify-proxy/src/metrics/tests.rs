@@ -39,7 +39,8 @@ pub(crate) fn busy() -> (Metrics, Now) {
     let soon = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     metrics.certificates("web", &[(Path::new("/etc/closenotify/web.pem"), soon)]);
     let sessions = BTreeMap::from([("web".into(), 3)]);
-    let upstreams = vec![("app".into(), "10.0.0.1:8080".into(), 2)];
+    let resting = Some("connection refused".to_owned());
+    let upstreams = vec![("app".into(), AddressState { address: "10.0.0.1:8080".into(), sessions: 2, resting })];
     (metrics, Now { sessions, draining: 0, upstreams, lines: LineCounts { written: 5, lost: 1 } })
 }
 
@@ -69,7 +70,8 @@ fn sessions_and_events_are_counted() {
         ("closenotify_accept_pauses_total{reason=\"accept_failed\"}", "1"),
         ("closenotify_connections_refused_total{reason=\"sessions\"}", "0"),
         ("closenotify_upstream_attempts_total{address=\"10.0.0.1:8080\",result=\"failed\",upstream=\"app\"}", "1"),
-        ("closenotify_upstream_resting{address=\"10.0.0.1:8080\",upstream=\"app\"}", "0"),
+        ("closenotify_upstream_resting{address=\"10.0.0.1:8080\",upstream=\"app\"}", "1"),
+        ("closenotify_upstream_attempts_total{address=\"10.0.0.1:8080\",result=\"ok\",upstream=\"app\"}", "0"),
         (
             "closenotify_certificate_expiry_timestamp_seconds{listener=\"web\",path=\"/etc/closenotify/web.pem\"}",
             "1800000000",
@@ -85,7 +87,7 @@ fn what_is_gone_is_forgotten() {
     metrics.certificates("other", &[(Path::new("/b.pem"), SystemTime::UNIX_EPOCH)]);
     metrics.certificates("web", &[(Path::new("/new.pem"), SystemTime::UNIX_EPOCH)]);
     now.sessions.clear();
-    metrics.forget_upstream("app", "10.0.0.1:8080");
+    now.upstreams.clear();
     let text = metrics.render(&now);
     assert!(!text.contains("web.pem") && text.contains("/new.pem") && text.contains("/b.pem"), "{text}");
     assert!(!text.contains("closenotify_sessions{"), "{text}");

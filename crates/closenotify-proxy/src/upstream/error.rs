@@ -121,6 +121,11 @@ impl AttemptError {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn planted(address: &str, reason: &str) -> Self {
+        Self::new(address, "failed_other", reason.to_owned())
+    }
+
     fn new(address: &str, word: impl Into<Cow<'static, str>>, reason: String) -> Self {
         Self { address: address.to_owned(), word: word.into(), reason, ours: false }
     }

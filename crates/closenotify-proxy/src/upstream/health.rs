@@ -69,6 +69,24 @@ impl Address {
         if left.is_zero() && !health.on_trial { Standing::Available } else { Standing::Resting(left) }
     }
 
+    /// What it does now.
+    pub(super) fn state(&self, now: Instant) -> AddressState {
+        let resting = match self.standing(now) {
+            Standing::Available => None,
+            // It has failed before it rests.
+            Standing::Resting(_) => self.health().last_error.as_ref().map(|error| error.reason().to_owned()),
+        };
+        AddressState { address: self.shown.clone(), sessions: self.sessions(), resting }
+    }
+
+    /// Makes it rest for so long.
+    #[cfg(test)]
+    pub(super) fn rest(&self, rest: Duration, error: AttemptError) {
+        let mut health = self.health();
+        health.rests_until = Some(Instant::now() + rest);
+        health.last_error = Some(error);
+    }
+
     /// What is known of it.
     #[cfg(test)]
     pub(super) fn report(&self, now: Instant) -> AddressHealth {
@@ -87,6 +105,17 @@ impl Address {
         // Nothing that runs under the lock can panic.
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What an address does now, for the metrics and the page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AddressState {
+    /// As configured.
+    pub(crate) address: String,
+    /// Sessions connected to it or connecting.
+    pub(crate) sessions: u64,
+    /// Why it rests, or why it rested if a session is trying it now. `None`: it can be chosen.
+    pub(crate) resting: Option<String>,
 }
 
 /// What is known of an address.

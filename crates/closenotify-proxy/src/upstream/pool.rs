@@ -22,7 +22,7 @@ use super::error::{AttemptError, ConnectError, Late};
 use super::event::{Observer, UpstreamEvent};
 #[cfg(test)]
 use super::health::AddressHealth;
-use super::health::{Address, Attempt, Lease, Standing};
+use super::health::{Address, AddressState, Attempt, Lease, Standing};
 use super::lookup::{Host, Resolver};
 use crate::address::Endpoint;
 use crate::config::{Balance, UpstreamSettings};
@@ -115,10 +115,29 @@ impl Upstream {
         self.addresses.iter().filter_map(|address| address.host.as_ref()).for_each(Host::begin_lookup);
     }
 
-    /// How many sessions each address has.
-    pub(crate) fn sessions(&self) -> Vec<(String, usize)> {
-        let count = |address: &Arc<Address>| usize::try_from(address.sessions()).unwrap_or(usize::MAX);
-        self.addresses.iter().map(|address| (address.shown.clone(), count(address))).collect()
+    /// What each address does now.
+    pub(crate) fn addresses(&self) -> Vec<AddressState> {
+        let now = Instant::now();
+        self.addresses.iter().map(|address| address.state(now)).collect()
+    }
+
+    /// An upstream for tests, of which each address with a reason rests for an hour.
+    #[cfg(test)]
+    pub(crate) fn planted(name: &str, addresses: &[(&str, Option<&str>)]) -> Self {
+        let settings = UpstreamSettings {
+            name: name.to_owned(),
+            addresses: addresses.iter().map(|(address, _)| address.parse().expect("an address")).collect(),
+            balance: Balance::default(),
+            tls: None,
+            send_proxy_protocol: None,
+        };
+        let upstream = Self::new(&settings, None, &Network::system(Arc::new(super::fake::Seen::default())));
+        for (address, (shown, reason)) in upstream.addresses.iter().zip(addresses) {
+            if let Some(reason) = reason {
+                address.rest(Duration::from_secs(60 * 60), AttemptError::planted(shown, reason));
+            }
+        }
+        upstream
     }
 
     /// The health of each address.
