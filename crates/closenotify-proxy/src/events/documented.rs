@@ -10,9 +10,19 @@ pub(super) fn events() -> Vec<(String, String, Vec<String>)> {
     rows("| event").into_iter().map(|row| (words(&row[0]).remove(0), row[1].clone(), words(&row[2]))).collect()
 }
 
+/// Whether a page has a word, in backticks.
+pub(super) fn has(page: &str, word: &str) -> bool {
+    page.contains(&format!("`{word}`"))
+}
+
+/// Whether a page has a row of a table about a word.
+pub(super) fn has_row(page: &str, word: &str) -> bool {
+    page.lines().any(|line| line.starts_with('|') && has(line, word))
+}
+
 /// The cells of the table whose head begins so.
 fn rows(head: &str) -> Vec<Vec<String>> {
-    include_str!("../../../../docs/ledger.md")
+    LEDGER
         .lines()
         .skip_while(|line| !line.starts_with(head))
         .skip(2)
@@ -25,3 +35,9 @@ fn rows(head: &str) -> Vec<Vec<String>> {
 fn words(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
+
+/// The page of the fields and the words.
+pub(super) const LEDGER: &str = include_str!("../../../../docs/ledger.md");
+
+/// The page of what to do.
+pub(super) const OPERATIONS: &str = include_str!("../../../../docs/operations.md");

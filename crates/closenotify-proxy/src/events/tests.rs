@@ -243,28 +243,58 @@ fn skipped_results_get_no_line() {
 }
 
 #[test]
-fn operations_says_what_to_do_about_each_word() {
-    let page = include_str!("../../../../docs/operations.md");
-    let results = SessionResult::ALL.map(|result| result.word().to_owned());
-    let events = event_tests::one_of_each().into_iter().map(|event| event.word().to_owned());
-    let endings = [
-        "close_notify",
-        "truncated_boundary",
-        "truncated_inside_record",
-        "reset",
-        "alert_NAME",
-        "violation",
-        "timed_out_WHICH",
-        "failed_KIND",
-        "abandoned",
-        "aborted",
-        "fin",
-        "not_tls",
-        "not_tls_plain_http",
-        "hello_too_long",
-    ];
-    for word in results.into_iter().chain(events).chain(endings.map(str::to_owned)) {
-        let row = |line: &str| line.starts_with('|') && line.contains(&format!("`{word}`"));
-        assert!(page.lines().any(row), "docs/operations.md does not say what to do about {word}");
+fn each_word_of_an_ending_is_documented() {
+    for word in ending_words() {
+        assert!(documented::has(documented::LEDGER, &word), "docs/ledger.md does not list {word}");
+        assert!(
+            documented::has_row(documented::OPERATIONS, &word),
+            "docs/operations.md does not say what to do about {word}"
+        );
     }
 }
+
+#[test]
+fn operations_says_what_to_do_about_each_result_and_event() {
+    let results = SessionResult::ALL.map(|result| result.word().to_owned());
+    let events = event_tests::one_of_each().into_iter().map(|event| event.word().to_owned());
+    for word in results.into_iter().chain(events) {
+        assert!(
+            documented::has_row(documented::OPERATIONS, &word),
+            "docs/operations.md does not say what to do about {word}"
+        );
+    }
+}
+
+/// Every word that a direction or a handshake can end with, read from the sources, so that none can be forgotten.
+fn ending_words() -> Vec<String> {
+    let ending = include_str!("../../../closenotify-core/src/ending.rs");
+    let mut words: Vec<String> = [
+        (ending, "pub fn word(&self)"),
+        (include_str!("../../../closenotify-core/src/error.rs"), "pub fn word(&self)"),
+        (include_str!("../relay/leg.rs"), "fn word(self)"),
+        (include_str!("../proxy_protocol/error.rs"), "fn word(&self)"),
+    ]
+    .iter()
+    .flat_map(|(source, function)| literals(source, function))
+    .collect();
+    words.extend(["passthrough".into(), "no_route".into(), Limit::SessionsPerAddress.word().into(), "tls_WORD".into()]);
+    words.retain(|word| !NEVER_LOGGED.contains(&word.as_str()));
+    words.extend(literals(ending, "const fn word(self)").iter().map(|deadline| format!("timed_out_{deadline}")));
+    words.sort();
+    words.dedup();
+    assert!(words.len() >= 30, "{words:?}");
+    words
+}
+
+/// The texts in the bodies of these functions, with capitals for what varies.
+fn literals(source: &str, function: &str) -> Vec<String> {
+    let body = |rest: &str| rest.split("\n    }\n").next().map(str::to_owned);
+    let bodies: Vec<String> = source.split(function).skip(1).filter_map(body).collect();
+    assert!(!bodies.is_empty(), "no {function}");
+    let texts = bodies.iter().flat_map(|body| body.split('"').skip(1).step_by(2));
+    texts.map(|text| text.replace("{alert}", "NAME").replace("failed_{}", "failed_KIND")).collect()
+}
+
+/// The words of what cannot happen to a session of the proxy, and what has a word for each deadline instead.
+const NEVER_LOGGED: [&str; 5] =
+    ["early_data_too_long", "no_key_extraction", "no_clock", "timed_out_{}", "proxy_header_timed_out"];
