@@ -140,7 +140,7 @@ impl Generation {
                 (Some(state), Some(settings)) => state.reload(settings, now),
                 _ => ReloadReport::default(),
             };
-            rejected(&report, telemetry);
+            upstream_reloaded(name, &report, telemetry);
             if *old.settings != *served.settings || !report.changed.is_empty() {
                 served.reconfigure();
             }
@@ -155,7 +155,7 @@ impl Generation {
             let tls = tls.remove(name).or_else(|| {
                 let tls = old.as_ref()?.get().tls.clone().filter(|_| terminates(settings))?;
                 let report = tls.reload(&settings.tls, now);
-                reloaded(name, &tls, &report, telemetry);
+                reloaded(name, &report, telemetry);
                 Some(tls)
             });
             if let Some(tls) = &tls {
@@ -213,15 +213,15 @@ impl Generation {
             let listener = slot.get();
             if let Some(tls) = listener.tls.as_ref().filter(|tls| tls.files_changed()) {
                 let report = tls.reload(&listener.settings.tls, now);
-                reloaded(name, tls, &report, telemetry);
+                reloaded(name, &report, telemetry);
                 show(name, &tls.certificates(), telemetry);
             }
         }
-        for served in self.upstreams.values() {
+        for (name, served) in &self.upstreams {
             let (Some(state), Some(settings)) = (&served.tls, &served.settings.tls) else { continue };
             if state.files_changed() {
                 let report = state.reload(settings, now);
-                rejected(&report, telemetry);
+                upstream_reloaded(name, &report, telemetry);
                 if !report.changed.is_empty() {
                     served.reconfigure();
                 }
@@ -271,27 +271,33 @@ fn connector(
 }
 
 /// Reports what a reload of a listener's files did.
-fn reloaded(name: &str, tls: &ListenerTls, report: &ReloadReport, telemetry: &Telemetry) {
-    let certificates = |change: &Change| {
-        matches!(
-            change,
-            Change::CertificateAdded(_)
-                | Change::CertificateReplaced(_)
-                | Change::CertificateRemoved(_)
-                | Change::CertificateOrder(_)
-        )
-    };
-    if report.changed.iter().any(certificates) {
-        let certificates = tls.certificates().len();
-        telemetry.tell(&Event::CertificatesReloaded { listener: name.to_owned(), certificates });
+fn reloaded(name: &str, report: &ReloadReport, telemetry: &Telemetry) {
+    if !report.changed.is_empty() {
+        telemetry.tell(&Event::TlsReloaded { listener: name.to_owned(), changes: in_words(&report.changed) });
     }
     rejected(report, telemetry);
+}
+
+/// Reports what a reload of an upstream's files did.
+fn upstream_reloaded(name: &str, report: &ReloadReport, telemetry: &Telemetry) {
+    if !report.changed.is_empty() {
+        telemetry.tell(&Event::UpstreamTlsReloaded { upstream: name.to_owned(), changes: in_words(&report.changed) });
+    }
+    rejected(report, telemetry);
+}
+
+fn in_words(changes: &[Change]) -> Vec<String> {
+    let mut words: Vec<_> = changes.iter().take(CHANGES_SHOWN).map(ToString::to_string).collect();
+    if changes.len() > CHANGES_SHOWN {
+        words.push(format!("{} more changes", changes.len() - CHANGES_SHOWN));
+    }
+    words
 }
 
 fn rejected(report: &ReloadReport, telemetry: &Telemetry) {
     for error in &report.rejected {
         let path = error.path().map(PathBuf::from).unwrap_or_default();
-        telemetry.tell(&Event::CertificateRejected { path, reason: error.to_string() });
+        telemetry.tell(&Event::CertificateRejected { path, reason: format!("{error}; {}", error.kept()) });
     }
 }
 
@@ -313,3 +319,100 @@ const UPSTREAM_HANDSHAKE: Duration = Duration::from_secs(60);
 
 /// In days.
 const EXPIRES_SOON: i64 = 14;
+
+/// How many changes one line names: a directory can hold ten thousand certificates.
+const CHANGES_SHOWN: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tempfile::TempDir;
+    use testkit::certs::Authority;
+
+    use super::*;
+    use crate::config::ConfigFile;
+    use crate::telemetry::tests::quiet;
+    use crate::upstream::{Observer, UpstreamEvent};
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn observe(&self, _: UpstreamEvent<'_>) {}
+    }
+
+    const SETTINGS: &str = "
+[[listener]]
+name = 'web'
+listen = '127.0.0.1:0'
+certificates = 'web.pem'
+ticket_keys = 'tickets'
+client_auth = { mode = 'required', ca = 'clients.pem' }
+[[listener.route]]
+upstream = 'app'
+[upstream.app]
+addresses = '192.0.2.1:1'
+tls = { name = 'app.internal', ca = 'ca.pem' }
+";
+
+    /// A line of a file of ticket keys.
+    fn ticket_key(four: &str) -> String {
+        four.repeat(16) + "\n"
+    }
+
+    #[test]
+    fn each_file_that_changes_has_a_line() {
+        let folder = TempDir::new().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let ca = || Authority::new().cert_pem();
+        write("clients.pem", &ca());
+        write("ca.pem", &ca());
+        write("tickets", &ticket_key("ABCD"));
+        let file = ConfigFile::parse(SETTINGS, &folder.path().join("proxy.toml")).unwrap();
+        let mut config = file.config;
+        let mut listener = (*config.listeners[0]).clone();
+        listener.tls.certificates = CertificateSource::SelfSigned;
+        config.listeners = vec![Arc::new(listener)];
+        let (telemetry, _log) = quiet();
+        let generation = Generation::load(config, &telemetry, &Network::system(Arc::new(Nobody))).unwrap();
+        let last = || telemetry.snapshot(None).events.first().map(|kept| kept.what.clone());
+        let (listener, upstream) = ("web".to_owned(), "app".to_owned());
+
+        write("tickets", &(ticket_key("EFGH") + &ticket_key("ABCD")));
+        generation.refresh(&telemetry);
+        let changes = vec!["ticket keys changed".to_owned()];
+        assert_eq!(last(), Some(Event::TlsReloaded { listener: listener.clone(), changes }));
+
+        write("clients.pem", &ca());
+        generation.refresh(&telemetry);
+        let changes = vec!["client authentication changed".to_owned()];
+        assert_eq!(last(), Some(Event::TlsReloaded { listener, changes }));
+
+        write("ca.pem", &ca());
+        generation.refresh(&telemetry);
+        let changes = vec!["trusted CA certificates changed".to_owned()];
+        assert_eq!(last(), Some(Event::UpstreamTlsReloaded { upstream, changes }));
+
+        for (name, kept) in [
+            ("tickets", "the ticket keys before stay in use"),
+            ("clients.pem", "the trusted CA certificates before stay in use"),
+            ("ca.pem", "the trusted CA certificates before stay in use"),
+        ] {
+            let good = std::fs::read_to_string(folder.path().join(name)).unwrap();
+            write(name, "nothing of use");
+            generation.refresh(&telemetry);
+            let text = last().unwrap().to_string();
+            assert!(text.ends_with(kept) && text.matches(name).count() == 1, "{text}");
+            write(name, &good);
+        }
+    }
+
+    #[test]
+    fn a_line_names_so_many_changes_and_no_more() {
+        let change = |number: usize| Change::CertificateAdded(Path::new("/certs").join(number.to_string()));
+        let words = in_words(&(0..10_000).map(change).collect::<Vec<_>>());
+        assert_eq!(words.len(), CHANGES_SHOWN + 1);
+        assert_eq!(words.last().unwrap(), "9984 more changes");
+    }
+}

@@ -87,18 +87,26 @@ pub enum Event {
         /// What is wrong, and where.
         error: String,
     },
-    /// A listener has new certificates.
-    CertificatesReloaded {
+    /// New certificates, ticket keys or other settings of TLS are in use at a listener.
+    TlsReloaded {
         /// Its name.
         listener: String,
-        /// How many it has now.
-        certificates: usize,
+        /// What changed, in words.
+        changes: Vec<String>,
     },
-    /// A certificate file cannot be used; the one before stays in use.
+    /// New CA certificates or another client certificate are in use to an upstream.
+    UpstreamTlsReloaded {
+        /// Its name.
+        upstream: String,
+        /// What changed, in words.
+        changes: Vec<String>,
+    },
+    /// A certificate, a key, an OCSP response, a file of CA certificates or of ticket keys cannot be used; what was good stays in
+    /// use.
     CertificateRejected {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with it, and what stays in use.
         reason: String,
     },
     /// A certificate has few days left.
@@ -316,11 +324,12 @@ impl Event {
                 vec![("added", List(added)), ("removed", List(removed)), ("changed", List(changed))],
             ),
             Self::ReloadFailed { error } => ("reload_failed", Level::Error, vec![("error", text(error))]),
-            Self::CertificatesReloaded { listener, certificates } => (
-                "certificates_reloaded",
-                Level::Info,
-                vec![("listener", text(listener)), ("certificates", Number(*certificates as u64))],
-            ),
+            Self::TlsReloaded { listener, changes } => {
+                ("tls_reloaded", Level::Info, vec![("listener", text(listener)), ("changes", List(changes))])
+            }
+            Self::UpstreamTlsReloaded { upstream, changes } => {
+                ("upstream_tls_reloaded", Level::Info, vec![("upstream", text(upstream)), ("changes", List(changes))])
+            }
             Self::CertificateRejected { path: file, reason } => {
                 ("certificate_rejected", Level::Error, vec![("path", path(file)), ("reason", text(reason))])
             }
@@ -400,12 +409,10 @@ impl fmt::Display for Event {
                 text
             }
             Self::ReloadFailed { error } => format!("the old settings stay in force: {error}"),
-            Self::CertificatesReloaded { listener, certificates } => {
-                format!("listener {listener} has {certificates} certificates")
-            }
-            Self::CertificateRejected { path, reason } => {
-                format!("{}: {reason}; the certificate before stays in use", path.display())
-            }
+            Self::TlsReloaded { listener, changes } => format!("listener {listener}: {}", changes.join("; ")),
+            Self::UpstreamTlsReloaded { upstream, changes } => format!("upstream {upstream}: {}", changes.join("; ")),
+            // It names the file.
+            Self::CertificateRejected { path: _, reason } => reason.clone(),
             Self::CertificateExpiresSoon { path, days: days @ ..0 } => {
                 format!("{}: expired {} days ago; replace it", path.display(), days.unsigned_abs())
             }
@@ -535,8 +542,14 @@ pub(crate) mod tests {
                     Event::Reloaded { added: vec![name()], removed: vec![], changed: vec!["db".into()] }
                 }
                 Event::Reloaded { .. } => Event::ReloadFailed { error: "closenotify.toml:3:1: unknown key".into() },
-                Event::ReloadFailed { .. } => Event::CertificatesReloaded { listener: name(), certificates: 2 },
-                Event::CertificatesReloaded { .. } => {
+                Event::ReloadFailed { .. } => {
+                    Event::TlsReloaded { listener: name(), changes: vec!["ticket keys changed".into()] }
+                }
+                Event::TlsReloaded { .. } => Event::UpstreamTlsReloaded {
+                    upstream: "app".into(),
+                    changes: vec!["trusted CA certificates changed".into()],
+                },
+                Event::UpstreamTlsReloaded { .. } => {
                     Event::CertificateRejected { path: path(), reason: "no private key in the file".into() }
                 }
                 Event::CertificateRejected { .. } => Event::CertificateExpiresSoon { path: path(), days: 9 },

@@ -134,7 +134,7 @@ impl Metrics {
             certificate_rejections: counter(
                 &registry,
                 "certificate_rejections_total",
-                "Certificate files that could not be used.",
+                "Files of certificates, keys, OCSP responses, CA certificates and ticket keys that could not be used.",
             ),
             ledger_lines: counter(&registry, "ledger_lines_total", "Lines of the log that were written."),
             ledger_lines_lost: counter(&registry, "ledger_lines_lost_total", "Lines of the log that were lost."),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::{error, fmt, io};
 
-/// Why a takeover failed. In the predecessor it is something to log; in the successor it ends the start.
+/// Why a takeover failed, in the successor, whose start it ends.
 #[derive(Debug)]
 pub(crate) struct TakeoverError {
     /// The takeover socket.
@@ -86,11 +86,65 @@ impl fmt::Display for TakeoverError {
     }
 }
 
+/// Why a successor did not take over, in the predecessor, which logs it and goes on.
+#[derive(Debug)]
+pub(crate) struct OfferError(pub(crate) TakeoverError);
+
+impl fmt::Display for OfferError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.0.path.display();
+        match &self.0.cause {
+            Cause::Stranger { uid } => write!(
+                f,
+                "a process of user {uid} asked at {path}; start the new process as the user of this one, or as root"
+            ),
+            Cause::TooSlow => {
+                write!(f, "the new process asked at {path}, and was not ready in time; its log says what it waited for")
+            }
+            Cause::Closed => {
+                write!(f, "the new process asked at {path}, and ended before it was ready; its log says why")
+            }
+            Cause::Malformed { what } => write!(
+                f,
+                "{what}, at {path}; the new process is not closenotify, or of a version that cannot take over from this one"
+            ),
+            _ => self.0.fmt(f),
+        }
+    }
+}
+
+impl error::Error for OfferError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
 impl error::Error for TakeoverError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match &self.cause {
             Cause::Bind(error) | Cause::Connect(error) | Cause::Io(error) => Some(error),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_that_goes_on_is_not_told_to_start_again() {
+        let said = |cause| OfferError(TakeoverError { path: "/run/t.sock".into(), cause }).to_string();
+        for (cause, words) in [
+            (Cause::Closed, "ended before it was ready; its log says why"),
+            (Cause::TooSlow, "not ready in time"),
+            (Cause::Stranger { uid: 7 }, "user 7"),
+            (Cause::Malformed { what: "a message came out of turn".into() }, "a message came out of turn"),
+            (Cause::Io(io::ErrorKind::OutOfMemory.into()), "out of memory"),
+        ] {
+            let text = said(cause);
+            assert!(text.contains(words) && text.contains("/run/t.sock"), "{text}");
+            assert!(!text.contains("start again") && !text.contains("stop it"), "{text}");
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
-use super::error::{Cause, TakeoverError};
+use super::error::{Cause, OfferError, TakeoverError};
 use super::wire::{self, Message, Peer, SOCKETS_MAX, VERSION};
 use crate::address::Endpoint;
 use crate::listen::{Listener, Listening, SocketFile, clear_stale};
@@ -96,7 +96,7 @@ impl TakeoverSocket {
     pub(crate) async fn offer(
         self,
         mut sockets: impl FnMut() -> io::Result<Vec<Offered>>,
-        mut failed: impl FnMut(TakeoverError),
+        mut failed: impl FnMut(OfferError),
     ) -> Successor {
         loop {
             let attempt = match self.listener.accept().await {
@@ -113,7 +113,7 @@ impl TakeoverSocket {
                 }
                 Err(cause) => {
                     let own = matches!(cause, Cause::Io(_));
-                    failed(TakeoverError { path: self.path.clone(), cause });
+                    failed(OfferError(TakeoverError { path: self.path.clone(), cause }));
                     if own {
                         // Usually out of descriptors: it would fail again at once.
                         sleep(PAUSE).await;
@@ -246,7 +246,7 @@ mod tests {
             let one = || Ok(Offered { wanted: wanted.clone(), socket: listener.try_clone()? });
             (0..count).map(|_| one()).collect()
         };
-        let offering = socket.offer(sockets, move |error| sender.send(error.cause).unwrap());
+        let offering = socket.offer(sockets, move |error| sender.send(error.0.cause).unwrap());
         (tokio::spawn(offering), failures)
     }
 

@@ -84,6 +84,24 @@ impl Certificate {
         reader: &mut Reader,
         now: SystemTime,
     ) -> Result<Option<Loaded>, TlsError> {
+        let before = reader.mark();
+        match Self::load_once(place.clone(), from_directory, old, reader, now) {
+            // A link to both files may have been changed after the first was read.
+            Err(TlsError::Mismatch { .. }) if place.key.is_some() => {
+                reader.forget_since(before);
+                Self::load_once(place, from_directory, old, reader, now)
+            }
+            loaded => loaded,
+        }
+    }
+
+    fn load_once(
+        place: Place,
+        from_directory: bool,
+        old: Option<&Arc<Self>>,
+        reader: &mut Reader,
+        now: SystemTime,
+    ) -> Result<Option<Loaded>, TlsError> {
         let chain_bytes = read(reader, &place.chain, FileRole::Certificate)?;
         let key_bytes = place.key.as_deref().map(|path| read(reader, path, FileRole::Key)).transpose()?;
         let staple_path = place.chain.with_extension("ocsp");
@@ -322,7 +340,7 @@ fn pair(
     let signing = default_provider()
         .key_provider
         .load_private_key(key)
-        .map_err(|source| TlsError::KeyUnusable { path: key_path.clone(), reason: source.to_string() })?;
+        .map_err(|source| TlsError::KeyUnusable { path: key_path.clone(), reason: in_words(source) })?;
     let certified = CertifiedKey::new(chain, signing);
     match certified.keys_match() {
         // A signer that cannot tell its public key is no reason to reject it.
@@ -334,6 +352,14 @@ fn pair(
         Err(source) => {
             Err(TlsError::CertificateUnparsable { path: place.chain.clone(), position: 1, reason: source.to_string() })
         }
+    }
+}
+
+/// The text without the "unexpected error: " that rustls puts before what a provider says.
+fn in_words(error: rustls::Error) -> String {
+    match error {
+        rustls::Error::General(reason) => reason,
+        other => other.to_string(),
     }
 }
 

@@ -248,4 +248,26 @@ mod tests {
             assert!(found.rejected[0].to_string().contains("more than 10000 certificates"), "{:?}", found.rejected);
         }
     }
+
+    #[test]
+    fn a_link_that_changes_between_certificate_and_key_is_no_mismatch() {
+        let bench = Bench::new();
+        for (name, issued) in [("old", bench.issue(&["a.test"])), ("new", bench.issue(&["a.test"]))] {
+            bench.write(&format!("{name}/tls.crt"), issued.cert);
+            bench.write(&format!("{name}/tls.key"), issued.key);
+        }
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(bench.path(to), bench.path(name)).unwrap();
+        link("old", "live");
+        link("new", "next");
+        let mut reader = Reader::default();
+        reader.after_read = Some(|path| {
+            let live = path.parent().unwrap();
+            // Only the first time is there a next one.
+            let _ = fs::rename(live.with_file_name("next"), live);
+        });
+        let (cert, key) = (bench.path("live/tls.crt"), bench.path("live/tls.key"));
+        let found = load(&CertificateSource::Pair { cert, key }, &[], &mut reader, now());
+        assert_eq!((found.certificates.len(), found.rejected.len()), (1, 0), "{:?}", found.rejected);
+        assert!(!reader.watch().changed(), "what is watched is what was read last");
+    }
 }

@@ -185,6 +185,25 @@ impl TlsError {
         }
     }
 
+    /// What stays in use after a reload that failed with it.
+    pub(crate) fn kept(&self) -> &'static str {
+        let of = |role: &FileRole| match role {
+            FileRole::Certificate | FileRole::Key | FileRole::Directory => CERTIFICATE_KEPT,
+            FileRole::TrustedCa => TRUSTED_CA_KEPT,
+            FileRole::Staple => STAPLE_KEPT,
+            FileRole::TicketKeys => TICKET_KEYS_KEPT,
+        };
+        match self {
+            Self::Unreadable { role, .. } | Self::MalformedPem { role, .. } => of(role),
+            Self::NoTrustedCa { .. } => TRUSTED_CA_KEPT,
+            Self::Staple { .. } => STAPLE_KEPT,
+            Self::TicketKeys { .. } => TICKET_KEYS_KEPT,
+            Self::Rule { .. } | Self::Alpn { .. } => "the setting before stays in force",
+            Self::Config { .. } => "everything before stays in use",
+            _ => CERTIFICATE_KEPT,
+        }
+    }
+
     /// Whether it may pass though no file changes: a disk recovers, descriptors are free again, a certificate becomes valid.
     pub(super) fn may_pass(&self) -> bool {
         match self {
@@ -393,3 +412,11 @@ impl fmt::Display for UtcDate {
         )
     }
 }
+
+const CERTIFICATE_KEPT: &str = "the certificate before, if there was one, stays in use";
+
+const TRUSTED_CA_KEPT: &str = "the trusted CA certificates before stay in use";
+
+const STAPLE_KEPT: &str = "the OCSP response before, if there was one, stays in use until it is out of date";
+
+const TICKET_KEYS_KEPT: &str = "the ticket keys before stay in use";

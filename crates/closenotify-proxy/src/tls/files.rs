@@ -18,11 +18,20 @@ pub(super) struct Reader {
     files: Vec<Seen>,
     /// How many entries of directories may still be listed.
     entries: usize,
+    /// Called after a file was read.
+    #[cfg(test)]
+    pub(super) after_read: Option<fn(&Path)>,
 }
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { directories: Vec::new(), files: Vec::new(), entries: MAX_ENTRIES }
+        Self {
+            directories: Vec::new(),
+            files: Vec::new(),
+            entries: MAX_ENTRIES,
+            #[cfg(test)]
+            after_read: None,
+        }
     }
 }
 
@@ -41,7 +50,12 @@ impl Reader {
         if !metadata.is_file() {
             return Err(io::Error::other("it is not a regular file"));
         }
-        contents(file)
+        let bytes = contents(file)?;
+        #[cfg(test)]
+        if let Some(after_read) = self.after_read {
+            after_read(path);
+        }
+        Ok(bytes)
     }
 
     /// As [`read`](Self::read); `None` where there is no such file. A file that appears later counts as a change.
@@ -86,6 +100,16 @@ impl Reader {
         }
         items.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(items)
+    }
+
+    /// How many files were read.
+    pub(super) fn mark(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Forgets the files read after a mark: they are read again.
+    pub(super) fn forget_since(&mut self, mark: usize) {
+        self.files.truncate(mark);
     }
 
     /// Watches what was read.
