@@ -464,7 +464,7 @@ impl Proxy {
         let drained = Drained { finished: count(&self.shared.finished), aborted: count(&self.shared.aborted) };
         self.telemetry.tell(&Event::Drained { finished: drained.finished, aborted: drained.aborted });
         self.workers.stop();
-        self.telemetry.events().flush(FLUSH);
+        self.telemetry.events().finish(FLUSH);
         drained
     }
 

@@ -129,6 +129,7 @@ pub(super) fn status(telemetry: &Telemetry, result: Option<SessionResult>) -> Va
             "resting": state.resting,
         })).collect::<Vec<_>>(),
         "lines_lost": lines.lost,
+        "lines_waiting": lines.waiting,
     })
 }
 

@@ -10,6 +10,7 @@ mod entry;
 mod event;
 mod queue;
 mod result;
+mod style;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -32,8 +33,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use std::{error, fmt, io, thread};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::config::{LogFormat, LogSettings};
 use queue::Queue;
+use style::Style;
 use throttle::Throttle;
 use writer::Sink;
 
@@ -45,8 +49,9 @@ pub struct Events {
 
 #[derive(Debug)]
 struct Shared {
-    format: LogFormat,
-    skip: Vec<SessionResult>,
+    style: Arc<Style>,
+    /// `None`: standard error.
+    file: Option<PathBuf>,
     queue: Arc<Queue>,
     throttle: Throttle,
 }
@@ -68,19 +73,25 @@ impl Events {
 
     fn start(settings: &LogSettings, sink: Sink) -> io::Result<Self> {
         let queue = Arc::<Queue>::default();
-        let format = settings.format;
-        let writes = Arc::clone(&queue);
-        thread::Builder::new().name("log".into()).spawn(move || writer::run(writes, sink, format))?;
-        let shared = Shared { format, skip: settings.skip.clone(), queue, throttle: Throttle::default() };
+        let style = Arc::new(Style::new(settings));
+        let (writes, written) = (Arc::clone(&queue), Arc::clone(&style));
+        thread::Builder::new().name("log".into()).spawn(move || writer::run(writes, sink, &written))?;
+        let shared = Shared { style, file: settings.file.clone(), queue, throttle: Throttle::default() };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Writes what is reported from now on in the format of other settings, and skips their results. Their file is not opened:
+    /// the log stays where it is.
+    pub fn reconfigure(&self, settings: &LogSettings) {
+        self.shared.style.set(settings);
     }
 
     /// Writes the line of a session, unless lines of its result are skipped.
     pub(crate) fn session(&self, entry: &Entry) {
-        if self.shared.skip.contains(&entry.result()) {
+        if self.shared.style.skips(entry.result()) {
             return;
         }
-        self.shared.queue.push(match self.shared.format {
+        self.shared.queue.push(match self.shared.style.format() {
             LogFormat::Text => entry.to_string(),
             LogFormat::Json => entry.to_json(),
         });
@@ -97,7 +108,7 @@ impl Events {
             },
         };
         let now = SystemTime::now();
-        self.shared.queue.push(match self.shared.format {
+        self.shared.queue.push(match self.shared.style.format() {
             LogFormat::Text => event.to_text(now, times),
             LogFormat::Json => event.to_json(now, times),
         });
@@ -129,7 +140,32 @@ impl Events {
         self.shared.queue.flush(limit)
     }
 
-    /// How many lines were written and lost.
+    /// As [`flush`](Self::flush), and says on standard error how many lines are not written, if any. It does not wait for the
+    /// reader of standard error either.
+    pub fn finish(&self, limit: Duration) {
+        if self.flush(limit) {
+            return;
+        }
+        let mut stderr = io::stderr();
+        let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
+        // A pipe that is ready takes a short line at once.
+        let takes = matches!(poll(&mut ready, Some(&Timespec::default())), Ok(1..));
+        if let (true, Some(line)) = (takes, self.unwritten()) {
+            let _ = io::Write::write_all(&mut stderr, (line + "\n").as_bytes());
+        }
+    }
+
+    /// That lines are not written, for the person who looks at how the process ended.
+    fn unwritten(&self) -> Option<String> {
+        let lines = self.shared.queue.unwritten();
+        let to = self.shared.file.as_ref().map_or("standard error".into(), |file| file.display().to_string());
+        let noun = if lines == 1 { "line" } else { "lines" };
+        (lines > 0).then(|| {
+            format!("{lines} log {noun} could not be written to {to}: its disk is full, or its reader does not read")
+        })
+    }
+
+    /// How many lines were written and lost, and how many wait.
     pub(crate) fn lines(&self) -> LineCounts {
         self.shared.queue.counts()
     }

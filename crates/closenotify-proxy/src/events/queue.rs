@@ -27,6 +27,8 @@ struct State {
     /// Nobody can push any more.
     closed: bool,
     counts: LineCounts,
+    /// Lines that were lost, of which no line that is written says so.
+    unreported: u64,
     /// Writes that failed.
     failures: u64,
     /// The writer is asked to try again at once.
@@ -49,6 +51,8 @@ pub(crate) struct LineCounts {
     pub(crate) written: u64,
     /// Dropped, because the queue was full.
     pub(crate) lost: u64,
+    /// Not written yet.
+    pub(crate) waiting: u64,
 }
 
 /// What the writer is to do.
@@ -69,6 +73,7 @@ impl Queue {
         let mut state = self.lock();
         if state.bytes + line.len() > BYTES_MAX || state.lines >= LINES_MAX {
             state.counts.lost += 1;
+            state.unreported += 1;
             match state.items.back_mut() {
                 Some(Item::Lost(lost)) => *lost += 1,
                 _ => state.items.push_back(Item::Lost(1)),
@@ -105,7 +110,15 @@ impl Queue {
     }
 
     pub(super) fn counts(&self) -> LineCounts {
-        self.lock().counts
+        let state = self.lock();
+        LineCounts { waiting: state.lines as u64, ..state.counts }
+    }
+
+    /// How many lines are not written, and will not be if nothing is written any more: those that wait, and those that were lost
+    /// without a line that says so.
+    pub(super) fn unwritten(&self) -> u64 {
+        let state = self.lock();
+        state.lines as u64 + state.unreported
     }
 
     /// Waits until everything pushed before is written, or cannot be written now, or `limit` has passed. Returns whether
@@ -156,9 +169,10 @@ impl Queue {
         }
     }
 
-    /// The writer has written so many lines of so many bytes.
-    pub(super) fn written(&self, lines: usize, bytes: usize) {
+    /// The writer has written so many lines of so many bytes, and that so many were lost.
+    pub(super) fn written(&self, lines: usize, bytes: usize, lost: u64) {
         let mut state = self.lock();
+        state.unreported -= lost;
         state.lines -= lines;
         state.bytes -= bytes;
         state.counts.written += lines as u64;
@@ -217,10 +231,11 @@ mod tests {
         for _ in 0..6 {
             queue.push(long.clone());
         }
-        assert_eq!(queue.counts(), LineCounts { written: 0, lost: 3 });
+        assert_eq!(queue.counts(), LineCounts { written: 0, lost: 3, waiting: 3 });
+        assert_eq!(queue.unwritten(), 6);
         let Work::Write(first) = queue.next() else { panic!("there are lines") };
         assert_eq!(first.len(), 1, "a line longer than a chunk goes alone");
-        queue.written(1, long.len() + 1);
+        queue.written(1, long.len() + 1, 0);
         queue.push("there is room again".into());
         let mut rest = Vec::new();
         while rest.len() < 4 {
@@ -228,7 +243,9 @@ mod tests {
             rest.extend(items);
         }
         assert_eq!(rest[2..], [Item::Lost(3), Item::Line("there is room again\n".into())]);
-        assert_eq!(queue.counts(), LineCounts { written: 1, lost: 3 });
+        assert_eq!(queue.counts(), LineCounts { written: 1, lost: 3, waiting: 3 });
+        queue.written(2, 2 * (long.len() + 1), 3);
+        assert_eq!(queue.unwritten(), 1, "that lines were lost is written");
     }
 
     #[test]
@@ -246,7 +263,7 @@ mod tests {
         queue.push("last".into());
         queue.close();
         assert_eq!(queue.next(), Work::Write(vec![Item::Line("last\n".into())]));
-        queue.written(1, 5);
+        queue.written(1, 5, 0);
         assert_eq!(queue.next(), Work::Over);
         assert!(queue.flush(Duration::MAX));
     }

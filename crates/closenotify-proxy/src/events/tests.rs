@@ -97,8 +97,45 @@ fn a_log_that_cannot_be_written_does_not_hold_up_the_end() {
         events.tell(&listening(1));
         // An hour, if it waited for the time to pass.
         assert!(!events.flush(Duration::from_secs(3600)));
-        assert_eq!(events.lines(), LineCounts::default());
+        assert_eq!(events.lines(), LineCounts { waiting: 1, ..LineCounts::default() });
     }
+}
+
+#[test]
+fn what_a_full_disk_did_not_take_is_counted_at_the_end() {
+    let events = Events::open(&json(Some(Path::new("/dev/full")))).unwrap();
+    assert_eq!(events.unwritten(), None);
+    events.tell(&listening(1));
+    assert!(!events.flush(LIMIT));
+    let why = "its disk is full, or its reader does not read";
+    assert_eq!(events.unwritten().unwrap(), format!("1 log line could not be written to /dev/full: {why}"));
+    // More than wait at most.
+    for number in 0..10_000 {
+        events.tell(&listening(number));
+    }
+    assert!(!events.flush(LIMIT));
+    assert_eq!(events.unwritten().unwrap(), format!("10001 log lines could not be written to /dev/full: {why}"));
+}
+
+#[test]
+fn other_settings_change_the_next_line_and_not_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("log"), folder.path().join("other"));
+    let text = LogSettings { format: LogFormat::Text, file: Some(path.clone()), skip: Vec::new() };
+    let events = Events::open(&text).unwrap();
+    let entry = Entry::new(1, "web".into(), "127.0.0.1:5".into());
+    events.session(&entry);
+    events.reconfigure(&json(Some(&other)));
+    events.session(&entry);
+    events.reconfigure(&LogSettings { skip: vec![SessionResult::Refused], ..text.clone() });
+    events.session(&entry);
+    events.reconfigure(&text);
+    events.session(&entry);
+    assert!(events.flush(LIMIT));
+    let log = fs::read_to_string(&path).unwrap();
+    let firsts: Vec<_> = log.lines().map(|line| line.chars().next().unwrap()).collect();
+    assert_eq!(firsts, ['r', '{', 'r'], "{log}");
+    assert!(!other.exists());
 }
 
 /// Takes bytes as the test says, and hands them on.

@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::event::Event;
 use super::queue::{Item, Queue, Work};
+use super::style::Style;
 use crate::config::LogFormat;
 
 /// Where lines go.
@@ -104,7 +105,7 @@ fn ends_inside_a_line(path: &Path) -> io::Result<bool> {
 }
 
 /// Writes what comes through the queue until the queue is over.
-pub(super) fn run(queue: Arc<Queue>, mut sink: Sink, format: LogFormat) {
+pub(super) fn run(queue: Arc<Queue>, mut sink: Sink, style: &Style) {
     let mut chunk = Chunk::default();
     if sink.out.ends_inside_a_line() {
         chunk.text.push(b'\n');
@@ -112,10 +113,10 @@ pub(super) fn run(queue: Arc<Queue>, mut sink: Sink, format: LogFormat) {
     loop {
         match queue.next() {
             Work::Over => return,
-            Work::Reopen => reopen(&queue, &mut sink, &mut chunk, format),
+            Work::Reopen => reopen(&queue, &mut sink, &mut chunk, style),
             Work::Write(items) => {
-                chunk.take(items, format);
-                if !write(&queue, &mut sink, &mut chunk, format) {
+                chunk.take(items, style);
+                if !write(&queue, &mut sink, &mut chunk, style) {
                     return;
                 }
             }
@@ -124,7 +125,7 @@ pub(super) fn run(queue: Arc<Queue>, mut sink: Sink, format: LogFormat) {
 }
 
 /// Writes the chunk; returns false when it cannot be written and nobody is left who minds.
-fn write(queue: &Queue, sink: &mut Sink, chunk: &mut Chunk, format: LogFormat) -> bool {
+fn write(queue: &Queue, sink: &mut Sink, chunk: &mut Chunk, style: &Style) -> bool {
     while !chunk.rest().is_empty() {
         match sink.out.write(chunk.rest()) {
             Ok(written @ 1..) => chunk.done += written,
@@ -133,7 +134,7 @@ fn write(queue: &Queue, sink: &mut Sink, chunk: &mut Chunk, format: LogFormat) -
                 sink.out.wait(RETRY);
                 // Whoever flushes at the end of the process waits for a reader, but a reopen comes through.
                 if queue.wants_reopen() {
-                    reopen(queue, sink, chunk, format);
+                    reopen(queue, sink, chunk, style);
                 }
             }
             Ok(0) | Err(_) => {
@@ -142,18 +143,18 @@ fn write(queue: &Queue, sink: &mut Sink, chunk: &mut Chunk, format: LogFormat) -
                     return false;
                 }
                 if queue.failed(RETRY) {
-                    reopen(queue, sink, chunk, format);
+                    reopen(queue, sink, chunk, style);
                 }
             }
         }
     }
-    queue.written(chunk.lines, chunk.bytes);
+    queue.written(chunk.lines, chunk.bytes, chunk.lost);
     *chunk = Chunk::default();
     true
 }
 
 /// Opens the log anew where it is a file; says how that went, in the file that is open then.
-fn reopen(queue: &Queue, sink: &mut Sink, chunk: &mut Chunk, format: LogFormat) {
+fn reopen(queue: &Queue, sink: &mut Sink, chunk: &mut Chunk, style: &Style) {
     let Some(path) = sink.path.clone() else { return };
     let event = match Sink::file(&path) {
         Ok(new) => {
@@ -166,11 +167,11 @@ fn reopen(queue: &Queue, sink: &mut Sink, chunk: &mut Chunk, format: LogFormat) 
         }
         Err(error) => Event::LogReopenFailed { path, reason: error.to_string() },
     };
-    queue.push(render(&event, format));
+    queue.push(render(&event, style));
 }
 
-fn render(event: &Event, format: LogFormat) -> String {
-    match format {
+fn render(event: &Event, style: &Style) -> String {
+    match style.format() {
         LogFormat::Text => event.to_text(SystemTime::now(), None),
         LogFormat::Json => event.to_json(SystemTime::now(), None),
     }
@@ -185,10 +186,12 @@ struct Chunk {
     /// What the queue counts of it.
     lines: usize,
     bytes: usize,
+    /// So many lines it reports as lost.
+    lost: u64,
 }
 
 impl Chunk {
-    fn take(&mut self, items: Vec<Item>, format: LogFormat) {
+    fn take(&mut self, items: Vec<Item>, style: &Style) {
         for item in items {
             match item {
                 Item::Line(line) => {
@@ -197,7 +200,8 @@ impl Chunk {
                     self.text.extend(line.into_bytes());
                 }
                 Item::Lost(lines) => {
-                    self.text.extend(render(&Event::LinesLost { lines }, format).into_bytes());
+                    self.lost += lines;
+                    self.text.extend(render(&Event::LinesLost { lines }, style).into_bytes());
                     self.text.push(b'\n');
                 }
             }

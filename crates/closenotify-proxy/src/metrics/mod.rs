@@ -45,6 +45,7 @@ pub(crate) struct Metrics {
     certificate_rejections: IntCounter,
     ledger_lines: IntCounter,
     ledger_lines_lost: IntCounter,
+    ledger_lines_waiting: IntGauge,
     upstream_attempts: IntCounterVec,
     upstream_resting: IntGaugeVec,
     upstream_sessions: IntGaugeVec,
@@ -138,6 +139,11 @@ impl Metrics {
             ),
             ledger_lines: counter(&registry, "ledger_lines_total", "Lines of the log that were written."),
             ledger_lines_lost: counter(&registry, "ledger_lines_lost_total", "Lines of the log that were lost."),
+            ledger_lines_waiting: gauge(
+                &registry,
+                "ledger_lines_waiting",
+                "Lines of the log that are not written yet. Many, or for long: its disk is full, or its reader does not read.",
+            ),
             upstream_attempts: counters(
                 &registry,
                 "upstream_attempts_total",
@@ -308,6 +314,7 @@ impl Metrics {
         }
         catch_up(&self.ledger_lines, now.lines.written);
         catch_up(&self.ledger_lines_lost, now.lines.lost);
+        self.ledger_lines_waiting.set(i64::try_from(now.lines.waiting).unwrap_or(i64::MAX));
         self.process.look();
         let mut text = Vec::new();
         // Into memory, and of families that were registered: nothing can fail.

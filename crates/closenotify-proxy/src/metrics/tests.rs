@@ -41,7 +41,7 @@ pub(crate) fn busy() -> (Metrics, Now) {
     let sessions = BTreeMap::from([("web".into(), 3)]);
     let resting = Some("connection refused".to_owned());
     let upstreams = vec![("app".into(), AddressState { address: "10.0.0.1:8080".into(), sessions: 2, resting })];
-    (metrics, Now { sessions, draining: 0, upstreams, lines: LineCounts { written: 5, lost: 1 } })
+    (metrics, Now { sessions, draining: 0, upstreams, lines: LineCounts { written: 5, lost: 1, waiting: 2 } })
 }
 
 #[test]
@@ -63,6 +63,7 @@ fn sessions_and_events_are_counted() {
         ("closenotify_sessions{listener=\"web\"}", "3"),
         ("closenotify_ledger_lines_total", "5"),
         ("closenotify_ledger_lines_lost_total", "1"),
+        ("closenotify_ledger_lines_waiting", "2"),
         ("closenotify_spins_total", "1"),
         ("closenotify_reloads_total{result=\"failed\"}", "1"),
         ("closenotify_config_last_reload_successful", "0"),
