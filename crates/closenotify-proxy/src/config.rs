@@ -33,7 +33,7 @@ use crate::address::Endpoint;
 use crate::events::SessionResult;
 
 pub use duration::parse_duration;
-pub use file::{ConfigFile, FileKind, NamedFile};
+pub use file::{ConfigFile, FileKind, NamedFile, NamedUser};
 pub use problem::{ConfigErrors, Problem, Severity};
 pub use reference::reference;
 

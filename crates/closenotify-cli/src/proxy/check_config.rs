@@ -2,6 +2,7 @@
 //!
 //! It binds no address, resolves no name and writes nothing but its result.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -16,13 +17,23 @@ use crate::exit::{ExitCode, Failure};
 
 /// Checks a file: its result on stdout, what is wrong on stderr.
 pub(crate) fn run(file: &Path) -> Result<ExitCode, Failure> {
-    let ConfigFile { config, warnings, files } = load(file)?;
+    let ConfigFile { config, warnings, files, user } = load(file)?;
     print_lines(&warnings);
-    let unusable: Vec<_> = files.iter().filter_map(unusable).collect();
-    print_lines(&unusable);
+    let wrong = user.and_then(|user| user.problem());
+    print_lines(wrong.as_slice());
+    let unusable: Vec<_> = files.iter().filter_map(|named| Some((named.kind, unusable(named)?))).collect();
+    print_lines(&unusable.iter().map(|(_, problem)| problem).collect::<Vec<_>>());
+    let shown = file.display();
     if !unusable.is_empty() {
         let count = counted(unusable.len(), "file that it names", "files that it names");
-        return Err(Failure::new(ExitCode::Credentials, format!("{}: {count} cannot be used", file.display())));
+        let code = match unusable.iter().all(|(kind, _)| *kind == FileKind::Created) {
+            true => ExitCode::Config,
+            false => ExitCode::Credentials,
+        };
+        return Err(Failure::new(code, format!("{shown}: {count} cannot be used")));
+    }
+    if wrong.is_some() {
+        return Err(Failure::new(ExitCode::Config, format!("{shown}: the user that it names cannot be used")));
     }
     // Each file is good by itself; now as the proxy will load them.
     for listener in config.listeners.iter().filter(|listener| !is_empty(&listener.tls.certificates)) {
@@ -56,6 +67,7 @@ fn unusable(named: &NamedFile) -> Option<Problem> {
         ListenerTls::load(&settings, HANDSHAKE, now).map(drop)
     };
     let outcome = match named.kind {
+        FileKind::Created => return no_directory(&path).map(|reason| named.problem(reason)),
         FileKind::Certificates | FileKind::ClientCertificate => listener(CertificateSource::Paths(vec![path]), None),
         FileKind::TicketKeys => listener(CertificateSource::SelfSigned, Some(path)),
         FileKind::TrustedCa => {
@@ -64,6 +76,19 @@ fn unusable(named: &NamedFile) -> Option<Problem> {
         }
     };
     outcome.err().map(|error| named.problem(error.to_string()))
+}
+
+/// Why a file cannot be created at a path.
+fn no_directory(path: &Path) -> Option<String> {
+    let directory = path.parent()?;
+    match fs::metadata(directory) {
+        Ok(metadata) if metadata.is_dir() => None,
+        Ok(_) => Some(format!("{} is not a directory; choose another path", directory.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Some(format!("there is no directory {}; create it, or choose another path", directory.display()))
+        }
+        Err(error) => Some(format!("cannot look at the directory {}: {error}", directory.display())),
+    }
 }
 
 fn is_empty(certificates: &CertificateSource) -> bool {

@@ -138,6 +138,27 @@ fn file_that_is_not_a_configuration_is_11_and_says_why() {
 }
 
 #[test]
+fn missing_directory_or_user_is_found_before_the_start() {
+    let folder = Folder::new();
+    let gone = "there is no directory DIR/gone; create it, or choose another path";
+    for (settings, place) in [
+        ("log.file = 'gone/log'\n", "1:12: log.file"),
+        ("process.takeover = 'gone/sock'\n", "1:20: process.takeover"),
+        ("admin.listen = 'unix:DIR/gone/sock'\n", "1:16: admin.listen"),
+    ] {
+        let settings = settings.replace("DIR", &folder.dir.path().to_string_lossy());
+        let said = folder.check(&(settings + GOOD));
+        let line = format!("DIR/proxy.toml:{place}: {gone}\n");
+        assert_eq!((said.code, said.stdout.as_str()), (Some(11), ""), "{said:?}");
+        assert_eq!(said.stderr, line + "error: DIR/proxy.toml: 1 file that it names cannot be used\n");
+    }
+    let said = folder.check(&format!("process.user = 'no-such-user'\n{GOOD}"));
+    assert_eq!(said.code, Some(11), "{said:?}");
+    assert!(said.stderr.starts_with("DIR/proxy.toml:1:16: process.user: this system has no user"), "{said:?}");
+    assert!(said.stderr.ends_with("error: DIR/proxy.toml: the user that it names cannot be used\n"), "{said:?}");
+}
+
+#[test]
 fn file_that_it_names_and_that_cannot_be_used_is_3() {
     let folder = Folder::new();
     folder.write("bad.pem", "no PEM");
@@ -179,7 +200,12 @@ fn file_that_it_names_and_that_cannot_be_used_is_3() {
 #[test]
 fn example_of_the_docs_passes_the_check() {
     let folder = Folder::new();
-    let example = include_str!("../../../../docs/example.toml").replace("/etc/closenotify", ".");
+    let example = include_str!("../../../../docs/example.toml");
+    let example =
+        ["/etc/closenotify", "/run/closenotify"].iter().fold(example.to_owned(), |text, at| text.replace(at, "."));
+    let example = example
+        .replace("user = \"closenotify\"", "user = \"nobody\"")
+        .replace("group = \"closenotify\"", "group = \"65534\"");
     for (name, from) in [("db.pem", "web.pem"), ("clients.pem", "ca.pem")] {
         fs::copy(folder.path(from), folder.path(name)).unwrap();
     }

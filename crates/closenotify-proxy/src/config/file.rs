@@ -10,10 +10,11 @@ use toml::de::DeTable;
 
 use super::listener::{Taken, read_listen, read_listeners};
 use super::problem::{ConfigErrors, Lines, Noted, Notes, Problem};
-use super::section::{FileUse, Reader, Section, Value, shown};
+use super::section::{FileUse, Reader, Section, UserUse, Value, shown};
 use super::upstream::Upstreams;
 use super::{Config, Limits, LogFormat, LogSettings, ProcessSettings, SpinAction, WhenFull};
 use crate::address::UNIX_PATH_MAX;
+use crate::privileges::Identity;
 
 /// What a configuration file says.
 #[derive(Clone, Debug)]
@@ -22,9 +23,11 @@ pub struct ConfigFile {
     pub config: Config,
     /// What is probably not meant.
     pub warnings: Vec<Problem>,
-    /// The files and directories that must be readable before the start, in the order of the file. None has been
+    /// The files and directories that must be usable before the start, in the order of the file. None has been
     /// opened.
     pub files: Vec<NamedFile>,
+    /// The user to become. It has not been looked up.
+    pub user: Option<NamedUser>,
 }
 
 impl ConfigFile {
@@ -46,7 +49,7 @@ impl ConfigFile {
     ///
     /// As `read`.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigErrors> {
-        let mut reader = Reader { base: directory_of(file), notes: Notes::default(), files: Vec::new() };
+        let mut reader = Reader { base: directory_of(file), notes: Notes::default(), files: Vec::new(), user: None };
         let (table, errors) = DeTable::parse_recoverable(text);
         // What a parser makes of a text that is not TOML would only be misread.
         let config = match note_syntax(text, &errors, &mut reader) {
@@ -62,7 +65,13 @@ impl ConfigFile {
             place: Problem::error(file, &lines, at, setting, String::new()),
         };
         reader.files.sort_by_key(|used| used.at);
-        Ok(Self { config, warnings, files: reader.files.into_iter().map(named).collect() })
+        let user = reader.user.map(|UserUse { user: (user, at), group }| NamedUser {
+            user,
+            place: Problem::error(file, &lines, at, "process.user".into(), String::new()),
+            group: group
+                .map(|(group, at)| (group, Problem::error(file, &lines, at, "process.group".into(), String::new()))),
+        });
+        Ok(Self { config, warnings, files: reader.files.into_iter().map(named).collect(), user })
     }
 }
 
@@ -95,6 +104,29 @@ impl NamedFile {
     }
 }
 
+/// The user, and the group, that the proxy becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedUser {
+    user: String,
+    group: Option<(String, Problem)>,
+    /// An error at the place of the user, without a message.
+    place: Problem,
+}
+
+impl NamedUser {
+    /// Looks both up. Returns why they cannot be become, as an error at the place of the setting at fault.
+    pub fn problem(&self) -> Option<Problem> {
+        let group = self.group.as_ref().map(|(group, _)| group.as_str());
+        let error = Identity::find(&self.user, group).err()?.to_string();
+        // The text names the setting for those who have no place to show.
+        let named = |setting: &str| error.strip_prefix(&format!("[process] {setting}: ")).map(str::to_owned);
+        Some(match (named("group"), &self.group) {
+            (Some(message), Some((_, place))) => place.with_message(message),
+            (_, _) => self.place.with_message(named("user").unwrap_or(error)),
+        })
+    }
+}
+
 /// What a file that a setting names is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
@@ -106,6 +138,8 @@ pub enum FileKind {
     TicketKeys,
     /// A PEM file with the chain and the key of our client certificate.
     ClientCertificate,
+    /// A file or a Unix socket that the proxy creates: its directory must exist.
+    Created,
 }
 
 /// Notes the first syntax error of each line. What follows from one slip fills pages, so the first few must do.
@@ -182,7 +216,7 @@ fn read_config<'t>(table: &'t DeTable<'t>, reader: &mut Reader) -> Result<Config
 
 fn read_log(section: &Section<'_>, reader: &mut Reader) -> Result<LogSettings, Noted> {
     let format = section.or(reader, "format", LogFormat::default(), Value::word);
-    let file = section.optional(reader, "file", Value::path);
+    let file = section.optional(reader, "file", |value, reader| value.file(FileKind::Created, reader));
     let skip = section
         .optional(reader, "skip", |value, reader| value.list(reader, Value::word))
         .map(Option::unwrap_or_default);
@@ -212,8 +246,13 @@ fn read_process(section: &Section<'_>, reader: &mut Reader) -> Result<ProcessSet
     let workers = section.optional(reader, "workers", Value::count);
     let user = section.optional(reader, "user", account);
     let group = section.optional(reader, "group", account);
+    if let (Ok(Some(name)), Some(value)) = (&user, section.get("user")) {
+        let place = |name: &String| Some((name.clone(), section.get("group")?.at));
+        let group = group.as_ref().ok().and_then(Option::as_ref).and_then(place);
+        reader.user = Some(UserUse { user: (name.clone(), value.at), group });
+    }
     let takeover = section.optional(reader, "takeover", |value, reader| {
-        let path = value.path(reader)?;
+        let path = value.file(FileKind::Created, reader)?;
         let length = path.as_os_str().len();
         if length > UNIX_PATH_MAX {
             let message = format!(

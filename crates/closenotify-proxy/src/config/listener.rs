@@ -47,6 +47,9 @@ pub(super) fn read_listen(
     reader: &mut Reader,
 ) -> Result<Endpoint, Noted> {
     let address: Endpoint = value.parse(reader, str::parse)?;
+    if let Endpoint::Unix(path) = &address {
+        value.uses(FileKind::Created, path.clone(), reader);
+    }
     match &address {
         Endpoint::Tcp(tcp) if tcp.port() == 0 => {}
         _ => taken.take(address.clone(), value, reader, &format!("{address} is listened on already"))?,

@@ -12,7 +12,7 @@ use super::duration::parse_duration;
 use super::file::FileKind;
 use super::problem::{Noted, Notes};
 use super::schema::{Form, ROOT, Setting, Table};
-use super::word::{Word, instead, much_alike, nearest, one_of, words};
+use super::word::{Word, instead, much_alike, nearest, nearly_same, one_of, words};
 
 /// What reading a value needs: where relative paths begin, and where problems go.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Reader {
     pub(super) notes: Notes,
     /// The files that must be there before the start.
     pub(super) files: Vec<FileUse>,
+    /// The user to become.
+    pub(super) user: Option<UserUse>,
 }
 
 /// A file that a setting names, and the byte at which its path begins.
@@ -30,6 +32,13 @@ pub(super) struct FileUse {
     pub(super) path: PathBuf,
     pub(super) at: usize,
     pub(super) setting: String,
+}
+
+/// A user that a setting names, with its group, and the bytes at which the names begin.
+#[derive(Debug)]
+pub(super) struct UserUse {
+    pub(super) user: (String, usize),
+    pub(super) group: Option<(String, usize)>,
 }
 
 /// A table of the file, with the settings that it may have.
@@ -125,7 +134,10 @@ impl<'t> Section<'t> {
             Some(value) => read(&value, reader),
             None => {
                 let about = self.setting(key).about;
-                let message = format!("is missing: {about} Write {}", example(key, &self.setting(key).form));
+                let form = &self.setting(key).form;
+                // A table is written with the tables that it is in.
+                let name = if form.table().is_some() { self.path_of(key) } else { key.to_owned() };
+                let message = format!("is missing: {about} Write {}", example(&name, form));
                 Err(reader.notes.error(self.at, &self.path_of(key), message))
             }
         }
@@ -149,6 +161,11 @@ impl<'t> Section<'t> {
     }
 
     fn unknown(&self, name: &str) -> String {
+        // A table that is not written as one is not what was meant.
+        let values = self.schema.settings.iter().filter(|setting| setting.form.table().is_none());
+        if let Some(right) = nearly_same(name, values.map(|setting| setting.key)) {
+            return format!("unknown setting; did you mean {right:?}?");
+        }
         let everywhere = settings_within(&ROOT, "");
         let homes: Vec<_> =
             everywhere.iter().filter(|(_, key)| *key == name).map(|(table, _)| format!("[{table}]")).collect();
@@ -329,8 +346,13 @@ impl<'t> Value<'t> {
     /// The path of a file that must be there before the start.
     pub(super) fn file(&self, kind: FileKind, reader: &mut Reader) -> Result<PathBuf, Noted> {
         let path = self.path(reader)?;
-        reader.files.push(FileUse { kind, path: path.clone(), at: self.at, setting: self.path.clone() });
+        self.uses(kind, path.clone(), reader);
         Ok(path)
+    }
+
+    /// Notes that it names a file.
+    pub(super) fn uses(&self, kind: FileKind, path: PathBuf, reader: &mut Reader) {
+        reader.files.push(FileUse { kind, path, at: self.at, setting: self.path.clone() });
     }
 
     /// What it must be, with its article.

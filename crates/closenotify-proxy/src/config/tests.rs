@@ -141,6 +141,8 @@ fn files_that_must_be_there_are_listed_with_their_places() {
     let shown: BTreeSet<_> =
         file.files.iter().map(|named| named.problem(format!("{:?}", named.kind)).to_string()).collect();
     let expected = [
+        ("\"/var/log/closenotify.log\"", "log.file: Created"),
+        ("\"/run/closenotify/takeover.sock\"", "process.takeover: Created"),
         ("\"/etc/closenotify/certs\"", "listener.certificates: Certificates"),
         ("\"/etc/closenotify/clients.pem\"", "listener.client_auth.ca: TrustedCa"),
         ("\"/etc/closenotify/tickets\"", "listener.ticket_keys: TicketKeys"),
@@ -156,6 +158,30 @@ fn files_that_must_be_there_are_listed_with_their_places() {
     let named = file.files.iter().find(|named| named.kind == FileKind::TicketKeys).unwrap();
     assert_eq!(named.path, Path::new("/etc/closenotify/tickets"));
     assert_eq!(named.problem("").severity(), Severity::Error);
+}
+
+#[test]
+fn sockets_are_files_that_are_created() {
+    let text = LEAST.replace("'127.0.0.1:0'", "['127.0.0.1:0', 'unix:/run/a.sock']");
+    let file = ConfigFile::parse(&format!("admin.listen = 'unix:/run/b.sock'\n{text}"), Path::new("f")).unwrap();
+    let created = file.files.iter().filter(|named| named.kind == FileKind::Created);
+    let shown: Vec<_> = created.map(|named| named.problem(named.path.display().to_string()).to_string()).collect();
+    assert_eq!(shown, ["f:1:16: admin.listen: /run/b.sock", "f:4:26: listener.listen: /run/a.sock"]);
+}
+
+#[test]
+fn user_and_group_that_do_not_exist_are_errors_at_their_places() {
+    let problem = |process: &str| {
+        let file = ConfigFile::parse(&format!("[process]\n{process}\n{LEAST}"), Path::new("f")).unwrap();
+        file.user.and_then(|user| user.problem()).map(|problem| problem.to_string())
+    };
+    assert_eq!(problem("drain = '1s'"), None);
+    assert_eq!(problem("user = 'nobody'"), None);
+    let user = problem("user = 'no-such-user'").unwrap();
+    assert!(user.starts_with("f:2:8: process.user: this system has no user \"no-such-user\";"), "{user}");
+    let group = problem("user = 'nobody'\ngroup = 'no-such-group'").unwrap();
+    assert!(group.starts_with("f:3:9: process.group: this system has no group \"no-such-group\";"), "{group}");
+    assert!(problem("user = 'root'").unwrap().starts_with("f:2:8: process.user: root cannot be"));
 }
 
 /// The shape that was promised, in any order of routes.

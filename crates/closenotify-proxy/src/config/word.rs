@@ -24,6 +24,11 @@ pub(super) fn much_alike<'a>(word: &str, candidates: impl IntoIterator<Item = &'
     nearest_from(LIKENESS_WITHIN, word, candidates)
 }
 
+/// As [`nearest`], for a word that is hardly another one.
+pub(super) fn nearly_same<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest_from(LIKENESS_SAME, word, candidates)
+}
+
 /// What to write in place of a wrong word: the nearest right one, or all of them.
 pub(super) fn instead(word: &str, candidates: &[&str]) -> String {
     match nearest(word, candidates.iter().copied()) {
@@ -129,6 +134,8 @@ fn likeness(one: &str, other: &str) -> f64 {
 const LIKENESS_MIN: f64 = 0.75;
 
 const LIKENESS_WITHIN: f64 = 0.8;
+
+const LIKENESS_SAME: f64 = 0.9;
 
 /// Shorter words are within too many others.
 const WITHIN_MIN: usize = 4;

@@ -12,6 +12,11 @@ fn each_mistake_is_named_with_its_place_and_what_to_write() {
             "name = 'web'\nidle = '5m'",
             "3:1: listener.idle: unknown setting here; it belongs in [listener.timeouts]",
         ),
+        (
+            "certificates = ",
+            "certificate = ",
+            "4:1: listener.certificate: unknown setting; did you mean \"certificates\"?",
+        ),
         ("name = 'web'", "name = 'web'\nq = 1", "unknown setting; write one of name, listen, certificates,"),
         ("[[listener]]", "[logs]\n[[listener]]", "1:2: logs: unknown setting; did you mean \"log\"?"),
         ("addresses = ", "address = ", "8:1: upstream.app.address: unknown setting; did you mean \"addresses\"?"),
@@ -110,6 +115,12 @@ fn each_mistake_is_named_with_its_place_and_what_to_write() {
         // Missing.
         ("name = 'web'\n", "", "1:1: listener.name: is missing: The name in log lines"),
         ("addresses = '127.0.0.1:80'\n", "", "7:11: upstream.app.addresses: is missing: The servers. When one"),
+        (
+            "[[listener.route]]\nupstream = 'app'\n",
+            "",
+            "1:1: listener.route: is missing: Where sessions go, one table each.",
+        ),
+        ("[[listener.route]]\nupstream = 'app'\n", "", "Write [[listener.route]]"),
         ("upstream = 'app'\n", "", "5:1: listener.route: leads nowhere; write upstream = \"NAME\""),
         (
             "name = 'web'",
