@@ -318,8 +318,8 @@ impl Proxy {
         if self.generation.config.admin != prepared.config().admin {
             return Err("[admin] listen cannot be changed by a reload; restart, or use a takeover".to_owned());
         }
-        if self.generation.config.log != prepared.config().log {
-            return Err("[log] cannot be changed by a reload; restart, or use a takeover".to_owned());
+        if self.generation.config.log.file != prepared.config().log.file {
+            return Err("[log] file cannot be changed by a reload; restart, or use a takeover".to_owned());
         }
         let limit = session_limit(prepared.config(), self.files, self.workers.count());
         let limit = limit.map_err(|error| error.to_string())?;
@@ -371,6 +371,7 @@ impl Proxy {
 
         let changes = self.generation.apply(prepared, &self.telemetry);
         let config = &self.generation.config;
+        self.telemetry.events().reconfigure(&config.log);
         self.shared.limits.set(config.limits, limit.sessions);
         self.shared.spin.store(config.process.spin as u8, Ordering::Relaxed);
         let mut failed = None;

@@ -243,7 +243,7 @@ impl Session<'_> {
         let accept = start.into_stream((*tls.acceptor()).clone());
         let stream = accept.into_fallible().await.map_err(|(error, io)| failed(&error, Some(io.into_inner())))?;
         self.entry.facts(stream.facts());
-        self.identify(stream.facts())?;
+        self.identify(stream.facts()).map_err(|error| Refused::Handshake(error, None))?;
         let header = header(&destination, &addresses, &ClientFacts::of(stream.facts()));
         let side = Side::Tls(Box::new(TlsLeg::new(stream, settings.truncation)));
         Ok(Admitted { side, destination, read: BytesMut::new(), header })
@@ -262,13 +262,11 @@ impl Session<'_> {
     }
 
     /// Records who the client is, and refuses one that a full handshake would not let in any more.
-    fn identify(&mut self, facts: &SessionFacts) -> Result<(), Refused> {
+    fn identify(&mut self, facts: &SessionFacts) -> Result<(), HandshakeError> {
         let certificates = facts.peer_certificates().unwrap_or_default();
         self.entry.client_certificate = ListenerTls::client_identity(certificates).map(|identity| identity.to_string());
         match &self.listener.tls {
-            Some(tls) if facts.resumed() => {
-                tls.readmit(certificates, SystemTime::now()).map_err(|error| Refused::Handshake(error, None))
-            }
+            Some(tls) if facts.resumed() => tls.readmit(certificates, SystemTime::now()),
             _ => Ok(()),
         }
     }
@@ -548,7 +546,9 @@ const REFUSED: Linger = Linger { idle: Duration::from_secs(2), time: Duration::f
 mod size {
     use super::*;
 
-    fn of<F>(_: fn(Arc<Shared>, Arc<Listener>, Socket, Option<SocketAddr>, Option<Place>) -> F) -> usize {
+    type Serve<F> = fn(Arc<Shared>, Arc<Listener>, Socket, Option<SocketAddr>, Option<Place>) -> F;
+
+    fn of<F>(_: Serve<F>) -> usize {
         size_of::<F>()
     }
 
