@@ -13,7 +13,7 @@ use std::future::{Future as _, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Poll;
@@ -23,7 +23,7 @@ use bytes::BytesMut;
 use closenotify::{Deadline, HandshakeError, LazyConfigAcceptor, Linger, SessionFacts, StartHandshake, linger};
 use futures_util::FutureExt as _;
 use pollcheck::meter::{Metered, Spin};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 use crate::config::{ProxyProtocol, SpinAction, TruncationPolicy, WhenFull};
@@ -32,7 +32,7 @@ use crate::limits::{AddressPlace, Limits, Place};
 use crate::listener::{Destination, Listener};
 use crate::live::LiveSession;
 use crate::proxy_protocol::{self, Addresses, ClientFacts, HeaderError};
-use crate::relay::{self, Arrival, First, Guard, Leg as _, Outcome, Relay, Report, Side, TcpLeg, TlsLeg};
+use crate::relay::{self, Arrival, First, Guard, Leg as _, Outcome, Relay, Report, Sending, Side, TcpLeg, TlsLeg};
 use crate::shutdown::Shutdown;
 use crate::socket::{Socket, Transport as _};
 use crate::telemetry::Telemetry;
@@ -319,47 +319,51 @@ impl Session<'_> {
         let upstream = admitted.destination.upstream.get();
         let header = admitted.header.take();
         let within = self.listener.settings.timeouts.connect;
-        let mut connecting = std::pin::pin!(upstream.connect(within, header.as_deref()));
+        let mut connecting = pin!(upstream.connect(within, header.as_deref()));
         let mut ended = None;
-        let connected = loop {
+        // Nobody waits for an answer to what is not complete; but what had arrived of it is delivered where that is possible.
+        let mut gone = pin!(sleep(Duration::MAX));
+        let stopped = loop {
             tokio::select! {
                 biased;
-                connected = &mut connecting => break connected,
+                connected = &mut connecting => match connected {
+                    Ok(connected) => {
+                        self.entry.upstream = Some(connected.address.clone());
+                        self.entry.attempts = connected.attempts;
+                        self.live.set_upstream(connected.address.clone());
+                        return Some((admitted, connected));
+                    }
+                    Err(error) => {
+                        self.entry.ended_first = Some(EndedFirst::Upstream);
+                        self.not_reached(&error);
+                        break None;
+                    }
+                },
                 () = self.shared.abort.aborting() => {
                     let drained = Deadline::Drain;
                     self.entry.stop = Some(Stop::Deadline(drained));
                     self.entry.ended_first = Some(EndedFirst::Proxy);
                     self.entry.explain(format!("{drained} passed while the upstream was being reached"));
-                    self.entry.endings.client_received = Some(admitted.side.not_received(Some(drained)));
-                    self.entry.endings.client_sent = Some(admitted.side.not_sent(Some(drained)));
-                    return None;
+                    break Some(drained);
                 }
-                end = client_end(&mut admitted.side, &mut admitted.read), if ended.is_none() => ended = Some(end),
-            }
-            // What is complete goes to the upstream as soon as there is one; nobody waits for an answer to what is not.
-            if ended == Some(Arrival::Cut) {
-                self.entry.ended_first = Some(EndedFirst::Client);
-                self.entry.explain("client: it left while the upstream was being reached");
-                self.entry.endings.client_received = Some(admitted.side.not_received(None));
-                self.entry.endings.client_sent = Some(admitted.side.not_sent(None));
-                return None;
+                end = client_end(&mut admitted.side, &mut admitted.read), if ended.is_none() => {
+                    ended = Some(end);
+                    if end == Arrival::Cut {
+                        gone.set(sleep(GONE));
+                    }
+                }
+                () = &mut gone, if ended == Some(Arrival::Cut) => {
+                    self.entry.ended_first = Some(EndedFirst::Client);
+                    self.entry.explain("client: it left while the upstream was being reached");
+                    break None;
+                }
             }
         };
-        match connected {
-            Ok(connected) => {
-                self.entry.upstream = Some(connected.address.clone());
-                self.entry.attempts = connected.attempts;
-                self.live.set_upstream(connected.address.clone());
-                Some((admitted, connected))
-            }
-            Err(error) => {
-                self.entry.ended_first = Some(EndedFirst::Upstream);
-                self.not_reached(&error);
-                self.entry.endings.client_received = Some(admitted.side.not_received(None));
-                self.entry.endings.client_sent = Some(admitted.side.not_sent(None));
-                None
-            }
-        }
+        let half_close = self.listener.settings.timeouts.half_close;
+        let ends = Ends { abort: &self.shared.abort, stopped, half_close, until: None };
+        let end = Box::pin(ends.end(admitted.side, Left { sending: Sending::No, gone: false })).await;
+        self.entry.endings.client(end.received, end.sent);
+        None
     }
 
     fn not_reached(&mut self, error: &ConnectError) {
@@ -535,6 +539,9 @@ const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
 /// What a session that waits costs beside its streams, in bytes; a test compares.
 #[cfg(test)]
 const FUTURE_MAX: usize = 3584;
+
+/// How long an upstream may still be reached for a client that has left with its stream not complete.
+const GONE: Duration = Duration::from_secs(1);
 
 /// How much is read of a client while its upstream is being reached, in bytes.
 const EARLY_MAX: usize = 16 * 1024;

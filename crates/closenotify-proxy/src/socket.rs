@@ -33,7 +33,7 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// From here on closing it delivers what was sent.
     fn disarm(&self);
 
-    /// Whether the connection has been reset, or both its directions are closed. Takes no error from the socket.
+    /// Whether the connection has been reset, or is over. Takes no error from the socket.
     fn is_dead(&self) -> bool;
 
     /// Whether writing to a peer that has closed fails at once, as on a Unix socket.
@@ -145,9 +145,15 @@ impl Transport for Socket {
     }
 
     fn is_dead(&self) -> bool {
-        let mut asked = [PollFd::from_borrowed_fd(self.as_fd(), PollFlags::empty())];
-        // ERR and HUP need not be asked for.
-        poll(&mut asked, Some(&Timespec::default())).is_ok_and(|count| count > 0)
+        match &self.stream {
+            // Also once both FINs are acknowledged: then there is nothing left to lose.
+            Stream::Tcp(tcp) => tcp_info(tcp).is_some_and(|info| info[0].to_ne_bytes()[0] == CLOSED),
+            Stream::Unix(unix) => {
+                let mut asked = [PollFd::new(unix, PollFlags::empty())];
+                // ERR and HUP need not be asked for.
+                poll(&mut asked, Some(&Timespec::default())).is_ok_and(|count| count > 0)
+            }
+        }
     }
 
     fn refuses_late_writes(&self) -> bool {
@@ -239,6 +245,9 @@ sockopt_impl!(
     libc::TCP_INFO,
     [u64; 16]
 );
+
+/// `tcpi_state`, the first byte, of a connection that is reset or over: `TCP_CLOSE`.
+const CLOSED: u8 = 7;
 
 /// The most that the kernel counts for a buffer with a few bytes.
 const SMALL_BUFFER: u64 = 4096;

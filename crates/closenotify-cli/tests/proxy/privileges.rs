@@ -62,7 +62,7 @@ fn low_port_is_bound_and_root_is_given_up_for_good() {
     // Certificates that the user can read are replaced; a low port is out of reach.
     let next = site.authority.issue(&["127.77.1.1"]);
     site.write("web.pem", &pem(&next));
-    logged(&log, "certificates_reloaded");
+    logged(&log, "tls_reloaded");
     assert_eq!(site.client().ask(proxy.address).unwrap(), next.chain()[0]);
     let settings = fs::read_to_string(site.path("proxy.toml")).unwrap();
     site.write("proxy.toml", &(settings + &listener("low", "127.77.1.1:444")));

@@ -113,7 +113,7 @@ fn certificate_is_replaced_and_the_last_good_one_is_kept_when_the_new_one_is_bad
     let second = site.issue();
     site.write("web.pem", &pem(&second));
     proxy.kill("-HUP");
-    proxy.event("certificates_reloaded", 1);
+    proxy.event("tls_reloaded", 1);
     proxy.event("reloaded", 1);
     assert_eq!(site.client().ask(proxy.address).unwrap(), second.chain()[0]);
     load.more(BETWEEN);
@@ -135,7 +135,7 @@ fn certificate_is_replaced_and_the_last_good_one_is_kept_when_the_new_one_is_bad
 
     site.write("web.pem", &pem(&third));
     // Nobody says so: files are looked at.
-    proxy.event("certificates_reloaded", 2);
+    proxy.event("tls_reloaded", 2);
     assert_eq!(site.client().ask(proxy.address).unwrap(), third.chain()[0]);
     load.more(BETWEEN);
     load.stop();
@@ -212,7 +212,7 @@ fn secret_that_kubernetes_swaps_is_read_again_without_a_signal() {
     for nth in 1..=2 {
         let next = put(&format!("..2026_{}", nth + 1));
         fs::remove_dir_all(site.path(&format!("certs/..2026_{nth}"))).unwrap();
-        proxy.event("certificates_reloaded", nth);
+        proxy.event("tls_reloaded", nth);
         assert_eq!(site.client().ask(proxy.address).unwrap(), next);
         load.more(BETWEEN);
     }

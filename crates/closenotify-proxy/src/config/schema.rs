@@ -120,7 +120,7 @@ static ADMIN: Table = Table {
 static LOG: Table = Table {
     about: "Session lines and all other lines of the log.",
     settings: &[
-        fixed(
+        setting(
             "format",
             Form::Word(words::<LogFormat>),
             LeftOut::Value("\"text\""),
@@ -132,7 +132,7 @@ static LOG: Table = Table {
             LeftOut::Nothing("standard error"),
             "The file to append to. SIGUSR1 reopens it, for log rotation.",
         ),
-        fixed(
+        setting(
             "skip",
             Form::Words(words::<SessionResult>),
             LeftOut::Nothing("every session has a line"),

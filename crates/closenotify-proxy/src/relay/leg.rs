@@ -31,7 +31,7 @@ pub(crate) enum Arrival {
 pub(crate) struct Gone;
 
 pub(crate) trait Leg {
-    /// Reads into the room that `buf` has. After an end it is not called again.
+    /// Reads into the room that `buf` has. After an end it returns the same end.
     fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<Arrival>;
 
     /// Takes some of `data`, which is not empty.
@@ -226,13 +226,16 @@ impl<T: Transport> TcpLeg<T> {
 
 impl<T: Transport> Leg for TcpLeg<T> {
     fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<Arrival> {
+        if let Some(ending) = self.received {
+            return Poll::Ready(ending.arrival());
+        }
         let ending = match ready!(poll_read_buf(&mut self.io, cx, buf)) {
             Ok(1..) => return Poll::Ready(Arrival::Data),
             Ok(0) => self.found.unwrap_or(TcpEnding::Fin),
             Err(error) => TcpEnding::of(error.kind()),
         };
-        self.received.get_or_insert(ending);
-        Poll::Ready(if ending == TcpEnding::Fin { Arrival::Whole } else { Arrival::Cut })
+        self.received = Some(ending);
+        Poll::Ready(ending.arrival())
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Gone>> {
@@ -369,6 +372,10 @@ pub enum TcpEnding {
 }
 
 impl TcpEnding {
+    fn arrival(self) -> Arrival {
+        if self == Self::Fin { Arrival::Whole } else { Arrival::Cut }
+    }
+
     /// The ending that an error is.
     fn of(kind: io::ErrorKind) -> Self {
         match kind {

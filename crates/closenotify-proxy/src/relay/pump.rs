@@ -63,7 +63,8 @@ impl Pump {
 
     /// A pump that begins with bytes of its source that were read before.
     pub(crate) fn with(buf: BytesMut) -> Self {
-        Self { state: State::Copying, buf, bytes: 0, unflushed: false, held: false, given: None, taken: None }
+        let given = (!buf.is_empty()).then(Instant::now);
+        Self { state: State::Copying, buf, bytes: 0, unflushed: false, held: false, given, taken: None }
     }
 
     /// Whether it or its sink holds bytes that are not taken now.

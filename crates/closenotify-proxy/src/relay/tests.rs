@@ -589,6 +589,9 @@ fn bytes_read_before_the_relay_come_first() {
         assert!(waker.poll(Pin::new(&mut relay)).is_pending());
         assert_eq!(far_script.written(), b"before and after");
         assert_eq!(relay.report().bytes_a_to_b, 16);
+        far_script.push_data(*b"413");
+        assert!(waker.poll(Pin::new(&mut relay)).is_pending());
+        assert_eq!(relay.report().sending[0], Sending::Lately, "what came before the relay counts");
     });
 }
 

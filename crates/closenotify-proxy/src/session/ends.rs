@@ -248,30 +248,6 @@ impl Ends<'_> {
     }
 }
 
-impl Side<Socket> {
-    /// How its peer's stream ended, where the session ends before the relay.
-    pub(super) fn not_received(&self, stopped: Option<Deadline>) -> Received {
-        match self {
-            Self::Tls(leg) => leg.received().cloned().unwrap_or(not_received(stopped)).into(),
-            Self::Tcp(leg) => {
-                let none = stopped.map_or(TcpEnding::Abandoned, TcpEnding::TimedOut);
-                leg.received().unwrap_or(none).into()
-            }
-        }
-    }
-
-    /// How the stream to it ended, where the session ends before the relay.
-    pub(super) fn not_sent(&self, stopped: Option<Deadline>) -> Sent {
-        match self {
-            Self::Tls(leg) if leg.received() == Some(&ReceivedEnding::Reset) => {
-                SentEnding::Failed(io::ErrorKind::ConnectionReset).into()
-            }
-            Self::Tls(_) => stopped.map_or(SentEnding::Aborted, SentEnding::TimedOut).into(),
-            Self::Tcp(_) => stopped.map_or(TcpEnding::Reset, TcpEnding::TimedOut).into(),
-        }
-    }
-}
-
 fn not_received(stopped: Option<Deadline>) -> ReceivedEnding {
     stopped.map_or(ReceivedEnding::Abandoned, ReceivedEnding::TimedOut)
 }

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokio::net::{TcpStream, UnixStream};
+use socket2::SockRef;
+use tokio::net::{TcpSocket, UnixStream};
 use tokio::time::sleep;
 
 use crate::socket::Socket;
@@ -33,7 +34,12 @@ pub(super) struct System;
 
 impl Dial for System {
     fn tcp(&self, address: SocketAddr) -> Dialing {
-        Box::pin(async move { TcpStream::connect(address).await.map(Socket::from) })
+        Box::pin(async move {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            // An attempt that is given up may have been established: its end must not look like that of an empty stream.
+            SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
+            socket.connect(address).await.map(Socket::from)
+        })
     }
 
     /// Waits while the listener's queue is full: for a Unix socket the system reports that at once.
