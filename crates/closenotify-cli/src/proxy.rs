@@ -9,9 +9,10 @@ mod check_config;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::pin::pin;
 
 use closenotify_proxy::config::{CertificateSource, Config, ConfigFile, RouteTarget};
-use closenotify_proxy::{Endpoint, HostPort, Proxy, StartError};
+use closenotify_proxy::{Endpoint, HostPort, Order, Proxy, StartError};
 use tokio::sync::mpsc;
 
 use self::args::{ProxyArgs, ProxyCommand, Source};
@@ -58,7 +59,17 @@ async fn serve(source: Source) -> Result<ExitCode, Failure> {
     // Caught before anyone can know that it listens, and send one.
     let mut signals = Signals::catch().map_err(|error| internal("cannot catch signals", &error))?;
     let again = config.clone();
-    let proxy = Proxy::start(config).await.map_err(start_failed)?;
+    let mut starting = pin!(Proxy::start(config));
+    let proxy = loop {
+        tokio::select! {
+            biased;
+            proxy = &mut starting => break proxy.map_err(start_failed)?,
+            // Nothing is served yet: there is nothing to drain, and nothing to read again.
+            order = signals.next() => if let Order::Drain(_) | Order::Abort(_) = order {
+                return Ok(ExitCode::Fine);
+            },
+        }
+    };
     greet(&proxy, only.as_deref(), demo.is_some());
 
     let (sender, orders) = mpsc::unbounded_channel();

@@ -197,6 +197,7 @@ mod tests {
         assert_eq!(took, Duration::ZERO);
     }
 
+    /// docs/cases.md D08
     #[test]
     fn a_reset_waits_for_a_slow_reader_and_gives_up_on_one_that_stopped() {
         let slowly = async |kernel: &Script| {
@@ -230,6 +231,7 @@ mod tests {
     }
 
     /// F6: an answer that came complete is read by a client that still uploads only if no reset overtakes it.
+    /// docs/cases.md D17
     #[test]
     fn a_peer_that_still_sends_is_read_on_until_it_ends() {
         let uploads = async |kernel: &Script| {
@@ -273,6 +275,7 @@ mod tests {
         assert!(took >= QUIET && took <= QUIET + LAST_LOOK, "{took:?}");
     }
 
+    /// docs/cases.md D09
     #[test]
     fn a_peer_that_has_everything_is_waited_for_within_the_bounds() {
         let ends = async |kernel: &Script| {

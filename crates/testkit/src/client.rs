@@ -67,3 +67,12 @@ impl Client {
         output_of(&mut self.tls)
     }
 }
+
+/// A rustls client that blocks, over a connection that is there.
+pub type BlockingClient = rustls::StreamOwned<ClientConnection, std::net::TcpStream>;
+
+/// Makes one; its handshake begins with the first read or write.
+pub fn blocking(config: Arc<ClientConfig>, name: &str, tcp: std::net::TcpStream) -> BlockingClient {
+    let name = name.to_owned().try_into().expect("the name of a test is a name");
+    rustls::StreamOwned::new(ClientConnection::new(config, name).expect("the configuration of a test is good"), tcp)
+}

@@ -16,6 +16,7 @@ mod view;
 
 pub(crate) use listener::Admin;
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
@@ -30,6 +31,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, oneshot};
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::shutdown::Shutdown;
@@ -97,7 +99,7 @@ impl Admin {
 /// How much whoever connects can make us hold, and for how long.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
-    /// Connections at a time; others wait in the kernel.
+    /// Connections at a time; the oldest leaves for one more.
     connections: usize,
     /// For a request's head, also when none comes at all.
     header: Duration,
@@ -125,15 +127,27 @@ async fn accept(
     bounds: Bounds,
     end: Shutdown,
 ) -> Infallible {
+    // In the order in which they came.
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let place = Arc::clone(room).acquire_owned().await.expect("it is never closed");
         let accepted = listening.accept().await;
         let (routes, end) = (Arc::clone(&routes), end.clone());
         match accepted {
-            Ok(io) => drop(tokio::spawn(async move {
-                connection(io, routes, bounds, end).await;
-                drop(place);
-            })),
+            Ok(io) => {
+                open.retain(|task| !task.is_finished());
+                // Whoever holds connections must not keep a probe waiting: the oldest one leaves.
+                if room.available_permits() == 0 {
+                    if let Some(oldest) = open.pop_front() {
+                        oldest.abort();
+                    }
+                }
+                let place = Arc::clone(room).acquire_owned().await.expect("it is never closed");
+                let serving = tokio::spawn(async move {
+                    connection(io, routes, bounds, end).await;
+                    drop(place);
+                });
+                open.push_back(serving.abort_handle());
+            }
             // Out of descriptors, mostly: it would fail again at once, for as long as it lasts.
             Err(_) => sleep(ACCEPT_PAUSE).await,
         }
@@ -180,5 +194,5 @@ const HEAD_MAX: usize = 16 * 1024;
 /// How long accepting rests when it fails.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections at a time; others wait in the kernel.
+/// Connections at a time; the oldest leaves for one more.
 pub(crate) const CONNECTIONS_MAX: usize = 64;

@@ -213,7 +213,20 @@ fn live_sessions_say_what_each_half_does() {
 }
 
 #[test]
-fn connections_beyond_the_bound_wait_and_silent_ones_leave() {
+fn the_oldest_connection_leaves_for_one_more() {
+    let bounds = Bounds { connections: 2, header: LIMIT * 10, connection: LIMIT * 10, ..Bounds::default() };
+    let served = served_within(bounds);
+    let mut silent: Vec<_> = (0..5).map(|_| connect(&served.address)).collect();
+    for _ in 0..3 {
+        assert_eq!(served.get("/healthz").status, 200, "nobody who only holds a connection keeps a probe waiting");
+    }
+    let mut rest = Vec::new();
+    silent[0].read_to_end(&mut rest).unwrap();
+    assert!(rest.is_empty(), "{rest:?}");
+}
+
+#[test]
+fn silent_connections_leave() {
     let bounds = Bounds { connections: 2, header: Duration::from_millis(200), ..Bounds::default() };
     let served = served_within(bounds);
     // They say nothing, and hold all the room that there is.

@@ -9,11 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rustls::{ClientConnection, StreamOwned};
-use rustls_pki_types::ServerName;
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::certs::{Authority, TlsVersion};
+use testkit::client::{BlockingClient, blocking};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::address::Endpoint;
@@ -84,8 +83,7 @@ impl Site {
         let socket = TcpStream::connect(self.address).unwrap();
         bound(&socket);
         let config = self.authority.client_config(TlsVersion::V13);
-        let connection = ClientConnection::new(config, ServerName::try_from(name).unwrap()).unwrap();
-        let mut client = StreamOwned::new(connection, socket);
+        let mut client = blocking(config, name, socket);
         client.flush().unwrap();
         while client.conn.is_handshaking() {
             client.conn.complete_io(&mut client.sock).unwrap();
@@ -130,7 +128,7 @@ impl Site {
 
 /// A session with both of its ends in the test's hands.
 struct Session {
-    client: StreamOwned<ClientConnection, TcpStream>,
+    client: BlockingClient,
     upstream: TcpStream,
 }
 
