@@ -363,7 +363,7 @@ static ROUTE: Table = Table {
             "passthrough",
             Form::Text("name of an upstream"),
             LeftOut::Nothing("the route has `upstream`"),
-            "TLS is not terminated: its bytes go to this upstream as they are.",
+            "TLS is not terminated: its bytes go to this upstream as they are. The client must offer TLS 1.2 or later, or its server name cannot be read.",
         ),
     ],
 };
