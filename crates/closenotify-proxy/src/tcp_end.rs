@@ -231,6 +231,20 @@ mod tests {
     }
 
     /// F6: an answer that came complete is read by a client that still uploads only if no reset overtakes it.
+    /// F4: a reader with a large buffer takes in steps, and five quiet seconds between two of them are no end.
+    #[test]
+    fn delivery_waits_through_steps_that_are_shorter_than_the_patience() {
+        let in_steps = async |kernel: &Script| {
+            for left in [300, 200, 100, 0] {
+                kernel.set_unsent(left);
+                sleep(PATIENCE - Duration::from_secs(1)).await;
+            }
+        };
+        let (settled, took) = play(Until::Delivered, Sending::No, in_steps, |kernel| kernel.set_unsent(400));
+        assert!(settled.delivered);
+        assert!(took >= (PATIENCE - Duration::from_secs(1)) * 3, "{took:?}");
+    }
+
     /// docs/cases.md D17
     #[test]
     fn a_peer_that_still_sends_is_read_on_until_it_ends() {

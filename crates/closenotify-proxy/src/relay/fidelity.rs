@@ -13,7 +13,7 @@ use std::time::Duration;
 use testkit::certs::{Authority, TlsVersion};
 use testkit::client::Client;
 use testkit::executor::CountingWaker;
-use testkit::transport::ReadStep;
+use testkit::transport::{ReadStep, WriteStep};
 use tokio::time::Instant;
 
 const LIMITS: Limits = Limits { idle: Duration::from_secs(60), half_close: Duration::from_secs(10), until: None };
@@ -207,6 +207,27 @@ fn client_fin_between_records_is_fin_to_the_upstream_when_tolerant_and_still_rec
         assert_eq!(scene.client.plaintext, b"answer");
         assert_eq!(scene.tls.received(), Some(&ending));
     });
+}
+
+/// The client's host is gone: the error went to a write, and the read after it sees an end that is no FIN.
+#[test]
+fn an_end_after_a_write_that_failed_cuts_the_upstream_under_either_policy() {
+    for policy in [TruncationPolicy::Strict, TruncationPolicy::Tolerant] {
+        each(policy, async |mut scene| {
+            let kernel = scene.kernel.clone();
+            let seen = scene
+                .play(steps([step(|client, upstream| {
+                    let records = client.records(b"request");
+                    client.wire.push_data(records);
+                    kernel.push_write(WriteStep::Error(ErrorKind::TimedOut));
+                    upstream.push_data(*b"answer");
+                    client.wire.push_read(ReadStep::Eof);
+                })]))
+                .await;
+            assert_eq!((seen.to_upstream, seen.first), (Some(Outcome::Cut), Some(true)), "{policy}");
+            assert!(!scene.upstream.is_shut_down());
+        });
+    }
 }
 
 #[test]

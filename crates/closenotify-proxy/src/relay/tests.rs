@@ -286,19 +286,21 @@ fn a_sink_that_is_gone_does_not_end_a_whole_answer() {
     });
 }
 
-/// The kernel tells a reset once: to the write here, and the read behind it sees an end that looks clean.
+/// The kernel tells an error once: to the write here, and the read after it sees an end that looks clean.
 #[test]
-fn a_reset_that_a_write_saw_is_no_clean_end_to_the_reader() {
-    both_orders(async |mut scene| {
-        scene.far.push_write(WriteStep::Error(ErrorKind::ConnectionReset));
-        scene.near.push_data(*b"request");
-        scene.far.push_data(*b"half an answer");
-        scene.far.push_read(ReadStep::Eof);
-        let seen = scene.done();
-        assert_eq!(scene.near.written(), b"half an answer");
-        assert!(!scene.near.is_shut_down(), "a cut answer must not look whole");
-        assert_eq!(seen.to_near, Some(Outcome::Cut));
-    });
+fn an_error_that_a_write_saw_is_no_clean_end_to_the_reader() {
+    for kind in [ErrorKind::ConnectionReset, ErrorKind::TimedOut, ErrorKind::HostUnreachable] {
+        both_orders(async |mut scene| {
+            scene.far.push_write(WriteStep::Error(kind));
+            scene.near.push_data(*b"request");
+            scene.far.push_data(*b"half an answer");
+            scene.far.push_read(ReadStep::Eof);
+            let seen = scene.done();
+            assert_eq!(scene.near.written(), b"half an answer");
+            assert!(!scene.near.is_shut_down(), "a truncated answer must not look complete");
+            assert_eq!(seen.to_near, Some(Outcome::Cut), "{kind}");
+        });
+    }
 }
 
 #[test]
