@@ -151,6 +151,34 @@ fn upload_reaches_a_slow_upstream_though_its_client_waits_or_has_left() {
     }
 }
 
+/// What is complete outlives the proxy: the kernel goes on delivering it.
+#[test]
+fn complete_upload_reaches_an_upstream_that_reads_only_after_the_drain_deadline_has_ended_the_proxy() {
+    const UPLOAD: usize = 1_000_000;
+    let listener = small_listener();
+    let options = ["--drain", "300ms", "--admin", "127.0.0.1:0"];
+    let mut proxy = Proxy::start(listener.local_addr().unwrap(), &options);
+    let admin = proxy.admin();
+    let mut client = TlsClient::connect(&proxy, TlsVersion::V12);
+    let (upstream, _) = listener.accept().unwrap();
+    upstream.set_read_timeout(Some(LIMIT)).unwrap();
+    let upload = [client.seal(&[7; UPLOAD]), client.close_notify()].concat();
+    client.socket.write_all(&upload).unwrap();
+    drop(client);
+    until("FIN to the upstream", || {
+        let all: Value = serde_json::from_str(&get(&admin, "/sessions").1).unwrap();
+        (all["sessions"][0]["upstream_sent"] == "fin").then_some(())
+    });
+    proxy.terminate();
+    let stopped = proxy.wait();
+    assert_eq!((stopped.code, stopped.drained()), (Some(5), (0, 1)), "{stopped:?}");
+    let line = stopped.lines.iter().find(|line| line.contains("\"event\":\"session\"")).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&line["result"], &line["upstream_sent"]), (&"aborted".into(), &"fin".into()), "{line}");
+    let (data, end) = collect(&upstream);
+    assert_eq!((data.len(), end), (UPLOAD, "fin"));
+}
+
 /// F4
 #[test]
 fn slow_reader_that_talks_meanwhile_gets_the_tail_of_the_answer_of_an_upstream_that_is_gone() {
