@@ -186,6 +186,50 @@ fn broken_settings_change_nothing() {
     proxy.stop();
 }
 
+#[test]
+fn settings_whose_ca_file_is_missing_change_nothing_for_clients() {
+    let upstream = echo();
+    let site = Site::web("", upstream);
+    let mut proxy = site.start();
+    let load = load(&site, &proxy);
+    let required = "client_auth = { mode = 'required', ca = 'none.pem' }\ncertificates";
+    site.configure(&web("", upstream).replace("certificates", required));
+    proxy.kill("-HUP");
+    let event = proxy.event("reload_failed", 1);
+    assert!(event["error"].as_str().unwrap().contains("none.pem"), "{event}");
+    // Without a certificate.
+    site.client().ask(proxy.address).unwrap();
+    load.more(BETWEEN);
+    load.stop();
+    proxy.stop();
+}
+
+#[test]
+fn settings_whose_ca_file_is_missing_change_nothing_for_an_upstream() {
+    // Another proxy is the upstream with TLS.
+    let behind = Site::web("", echo());
+    let far = behind.start();
+    let site = Site::new("");
+    fs::copy(&far.files.ca, site.path("ca.pem")).unwrap();
+    let configure = |name: &str, ca: &str| {
+        let tls = format!("tls = {{ name = '{name}', ca = '{ca}' }}\naddresses");
+        site.configure(&web("", far.address).replace("addresses", &tls));
+    };
+    configure("localhost", "ca.pem");
+    let mut proxy = site.start();
+    let load = load(&site, &proxy);
+    // The upstream has no certificate for this name.
+    configure("other.test", "none.pem");
+    proxy.kill("-HUP");
+    let event = proxy.event("reload_failed", 1);
+    assert!(event["error"].as_str().unwrap().contains("none.pem"), "{event}");
+    site.client().ask(proxy.address).unwrap();
+    load.more(BETWEEN);
+    load.stop();
+    proxy.stop();
+    far.stop();
+}
+
 /// As the kubelet mounts a secret: the files are links into `..data`, itself a link that is swapped by a rename.
 #[test]
 fn secret_that_kubernetes_swaps_is_read_again_without_a_signal() {
