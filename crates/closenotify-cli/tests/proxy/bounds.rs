@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -94,6 +94,45 @@ fn sessions_beyond_the_descriptor_limit_wait_and_are_served_when_others_are_over
     let said = lines.iter().filter(|line| line.contains("\"limit_reached\"")).count() as u64;
     assert!(said <= 1 + start.elapsed().as_secs(), "{said} lines in {:?}", start.elapsed());
     assert!(!lines.iter().any(|line| line.contains("accept_failed")), "{lines:#?}");
+}
+
+#[test]
+fn connections_that_wait_for_a_place_at_the_order_to_drain_are_served_as_places_get_free() {
+    let gate = Gate::default();
+    let site = Site::web("process = { workers = 2, drain = '1h' }", gate.upstream());
+    // Some twenty sessions.
+    let mut proxy = site.start_after("ulimit -n 154");
+    // All of them have connected before the order, and they are more than the descriptors that are kept for all else.
+    let sockets: Vec<_> = (0..200).map(|_| TcpStream::connect(proxy.address).unwrap()).collect();
+    let clients: Vec<_> = sockets
+        .into_iter()
+        .map(|socket| {
+            let authority = Arc::clone(&site.authority);
+            thread::spawn(move || {
+                let mut client = TlsClient::of(socket, &authority, TlsVersion::V13);
+                client.send(b"hello");
+                let end = client.close_notify();
+                client.write(&end);
+                client.read_to_end()
+            })
+        })
+        .collect();
+    let limit = proxy.event("limit_reached", 1);
+    let most = usize::try_from(limit["value"].as_u64().unwrap()).unwrap();
+    assert!((10..40).contains(&most), "{limit}");
+    until("full proxy", || (gate.accepted() == most).then_some(()));
+    proxy.terminate();
+    proxy.wait_until_draining();
+    assert_eq!(gate.accepted(), most, "nobody gets a place that is not free");
+    gate.open();
+    for client in clients {
+        assert_eq!(client.join().unwrap(), (b"hello".to_vec(), vec!["close_notify", "fin"]));
+    }
+    let stopped = proxy.wait();
+    assert_eq!((stopped.code, stopped.drained().1), (Some(0), 0), "{stopped:?}");
+    assert!(!stopped.lines.iter().any(|line| line.contains("accept_failed")), "{stopped:?}");
+    let complete = stopped.lines.iter().filter(|line| line.contains("\"result\":\"complete\"")).count();
+    assert_eq!(complete, 200, "{stopped:?}");
 }
 
 #[test]
