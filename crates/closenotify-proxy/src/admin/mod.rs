@@ -136,10 +136,9 @@ async fn accept(
             Ok(io) => {
                 open.retain(|task| !task.is_finished());
                 // Whoever holds connections must not keep a probe waiting: the oldest one leaves.
-                if room.available_permits() == 0 {
-                    if let Some(oldest) = open.pop_front() {
-                        oldest.abort();
-                    }
+                if let (0, Some(oldest)) = (room.available_permits(), open.front()) {
+                    oldest.abort();
+                    open.pop_front();
                 }
                 let place = Arc::clone(room).acquire_owned().await.expect("it is never closed");
                 let serving = tokio::spawn(async move {
