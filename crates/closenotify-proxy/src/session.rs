@@ -193,9 +193,9 @@ impl Session<'_> {
         let destination = self.listener.sends_headers().then(|| client.local_addr()).flatten();
         let mut addresses = match (peer, destination) {
             (Some(source), Some(destination)) => Addresses::tcp(source, destination),
-            (Some(source), None) => Addresses::tcp(source, source),
-            (None, _) => Addresses::Unknown,
+            _ => Addresses::Unknown,
         };
+        let mut source = peer.map(|peer| peer.ip());
         if peer.is_some_and(|peer| proxy_protocol::expects(&settings.accept_proxy_protocol, peer.ip())) {
             let header = proxy_protocol::read_header(&mut client, deadline).await;
             let header = header.map_err(|error| match error {
@@ -207,10 +207,10 @@ impl Session<'_> {
                 let shown = header.addresses.to_string();
                 self.entry.client.clone_from(&shown);
                 self.live.set_client(shown);
+                source = header.addresses.source().map(|source| source.ip());
                 addresses = header.addresses;
             }
         }
-        let source = addresses.source().map(|source| source.ip());
         let place = match source.map(|source| self.shared.limits.address_place(source)) {
             None => None,
             Some(Ok(place)) => place,
